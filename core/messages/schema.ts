@@ -1,0 +1,187 @@
+/** How a message is described once: its number, its name and its fields; codec, docs and field tests all read this. */
+import {
+  type ChannelId,
+  channelId,
+  MAX_COMMITMENT_NUMBER,
+  MAX_SATOSHI,
+  type MilliSatoshi,
+  type PaymentHash,
+  type Preimage,
+  type PublicKey,
+  paymentHash,
+  preimage,
+  publicKey,
+  type Satoshi,
+  type Signature,
+  signature,
+  type Txid,
+  txid,
+} from "../primitives/brands.ts";
+import { demand } from "../primitives/errors.ts";
+
+/** The CBOR data model that picobolt uses (docs/PROTOCOL.md): integers that are safe in a double, no floats, no tags. */
+export type CborValue =
+  | number
+  | boolean
+  | null
+  | string
+  | Uint8Array
+  | readonly CborValue[]
+  | ReadonlyMap<number | string, CborValue>;
+
+/** One field: `decode` throws ProtocolViolation, `encode` trusts its caller; `cddl` is its line in docs/PROTOCOL.md. */
+export interface Field<T> {
+  readonly cddl: string;
+  decode(value: CborValue, where: string): T;
+  encode(value: T): CborValue;
+  /** Absent on the wire as null inside, or left away at the end. */
+  readonly optional?: true;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a field's type stays open where only its shape matters
+export type Fields = Readonly<Record<string, Field<any>>>;
+
+export interface MessageDefinition<Name extends string = string, F extends Fields = Fields> {
+  /** The BOLT message number; even ones must be understood. */
+  readonly number: number;
+  readonly name: Name;
+  readonly fields: F;
+}
+
+export type MessageOf<D> =
+  D extends MessageDefinition<infer Name, infer F>
+    ? { readonly type: Name } & { readonly [K in keyof F]: F[K] extends Field<infer T> ? T : never }
+    : never;
+
+export function message<const Name extends string, F extends Fields>(
+  number: number,
+  name: Name,
+  fields: F,
+): MessageDefinition<Name, F> {
+  return { number, name, fields };
+}
+
+function uint<T extends number>(min: number, max: number, cddl: string): Field<T> {
+  return {
+    cddl,
+    decode(value, where) {
+      demand(typeof value === "number", where, "must be an unsigned integer");
+      demand(value >= min && value <= max, where, `must be ${min} to ${max}, is ${value}`);
+      return value as T;
+    },
+    encode: (value) => value,
+  };
+}
+export const byte = uint<number>(0, 0xff, "uint .size 1");
+export const u16 = uint<number>(0, 0xffff, "uint .size 2");
+export const u32 = uint<number>(0, 0xffff_ffff, "uint .size 4");
+/** An unsigned integer that a double holds exactly. */
+export const safeUint = uint<number>(0, Number.MAX_SAFE_INTEGER, "safe-uint");
+export const u48 = uint<number>(0, MAX_COMMITMENT_NUMBER, "uint .size 6");
+export const amountSat = uint<Satoshi>(0, MAX_SATOSHI, "sat");
+export const amountMsat = uint<MilliSatoshi>(0, Number.MAX_SAFE_INTEGER, "msat");
+
+function byteString<T extends Uint8Array>(
+  min: number,
+  max: number,
+  cddl: string,
+  brandOf: (bytes: Uint8Array) => T,
+): Field<T> {
+  return {
+    cddl,
+    decode(value, where) {
+      demand(value instanceof Uint8Array, where, "must be a byte string");
+      const { length } = value;
+      demand(
+        length >= min && length <= max,
+        where,
+        `must have ${min} to ${max} bytes, has ${length}`,
+      );
+      return brandOf(value);
+    },
+    encode: (value) => value,
+  };
+}
+const plain = (bytes: Uint8Array): Uint8Array => bytes;
+/** A byte string of `min` to `max` bytes. */
+export const bytes = (min: number, max: number): Field<Uint8Array> =>
+  byteString(min, max, min === max ? `bstr .size ${min}` : `bstr .size (${min}..${max})`, plain);
+export const bytes32 = bytes(32, 32);
+export const channelIdField: Field<ChannelId> = byteString(32, 32, "channel-id", channelId);
+export const txidField: Field<Txid> = byteString(32, 32, "txid", txid);
+export const paymentHashField: Field<PaymentHash> = byteString(32, 32, "sha256", paymentHash);
+export const preimageField: Field<Preimage> = byteString(32, 32, "preimage", preimage);
+export const signatureField: Field<Signature> = byteString(64, 64, "signature", signature);
+
+/** A compressed point; its prefix is checked here, that it lies on the curve where it is used. */
+export const point: Field<PublicKey> = {
+  cddl: "point",
+  decode(value, where) {
+    demand(value instanceof Uint8Array && value.length === 33, where, "must have 33 bytes");
+    demand(value[0] === 2 || value[0] === 3, where, "must be a compressed point");
+    return publicKey(value);
+  },
+  encode: (value) => value,
+};
+
+/** A UTF-8 text of at most `max` UTF-16 units. */
+export const text = (max: number): Field<string> => ({
+  cddl: `tstr .size (0..${max})`,
+  decode(value, where) {
+    demand(typeof value === "string", where, "must be a text");
+    demand(value.length <= max, where, `must have at most ${max} characters, has ${value.length}`);
+    return value;
+  },
+  encode: (value) => value,
+});
+
+export const flag: Field<boolean> = {
+  cddl: "bool",
+  decode(value, where) {
+    demand(typeof value === "boolean", where, "must be true or false");
+    return value;
+  },
+  encode: (value) => value,
+};
+
+export function list<T>(of: Field<T>, max: number): Field<readonly T[]> {
+  return {
+    cddl: `[0*${max} ${of.cddl}]`,
+    decode(value, where) {
+      demand(Array.isArray(value), where, "must be an array");
+      demand(value.length <= max, where, `must have at most ${max} items, has ${value.length}`);
+      return value.map((item: CborValue, i) => of.decode(item, `${where}[${i}]`));
+    },
+    encode: (items) => items.map((item) => of.encode(item)),
+  };
+}
+
+/** A fixed array of named fields inside a message. */
+export function group<F extends Fields>(
+  name: string,
+  fields: F,
+): Field<{ readonly [K in keyof F]: F[K] extends Field<infer T> ? T : never }> {
+  const entries = Object.entries(fields);
+  return {
+    cddl: name,
+    decode(value, where) {
+      demand(Array.isArray(value) && value.length === entries.length, where, `must be ${name}`);
+      const out: Record<string, unknown> = {};
+      entries.forEach(([key, field], i) => {
+        out[key] = field.decode(value[i] as CborValue, `${where}.${key}`);
+      });
+      return out as never;
+    },
+    encode: (item) => entries.map(([key, field]) => field.encode(item[key as keyof F])),
+  };
+}
+
+/** A field that may be absent: null between others, left away at the end. */
+export function optional<T>(of: Field<T>): Field<T | undefined> {
+  return {
+    cddl: `${of.cddl} / null`,
+    optional: true,
+    decode: (value, where) => (value === null ? undefined : of.decode(value, where)),
+    encode: (value) => (value === undefined ? null : of.encode(value)),
+  };
+}

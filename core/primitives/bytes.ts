@@ -1,0 +1,75 @@
+/** Small helpers on byte arrays; core has no Buffer and no TextEncoder. */
+import { assert } from "./errors.ts";
+
+const HEX = "0123456789abcdef";
+
+export function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const out = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
+
+export function equal(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && compare(a, b) === 0;
+}
+
+/** Equality in a time that does not depend on the contents; for secrets and authentication tags. */
+export function equalConstantTime(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  let difference = 0;
+  for (let i = 0; i < a.length; i++) difference |= (a[i] as number) ^ (b[i] as number);
+  return difference === 0;
+}
+
+/** Lexicographic order: negative, zero or positive. */
+export function compare(a: Uint8Array, b: Uint8Array): number {
+  const shorter = Math.min(a.length, b.length);
+  for (let i = 0; i < shorter; i++) {
+    const difference = (a[i] as number) - (b[i] as number);
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
+}
+
+export function reversed(bytes: Uint8Array): Uint8Array {
+  return bytes.slice().reverse();
+}
+
+export function isZero(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0);
+}
+
+export function toHex(bytes: Uint8Array): string {
+  let out = "";
+  for (const byte of bytes) out += (HEX[byte >> 4] as string) + (HEX[byte & 15] as string);
+  return out;
+}
+
+export function fromHex(hex: string): Uint8Array {
+  assert(/^([0-9a-f]{2})*$/i.test(hex), "not a hexadecimal string of whole bytes");
+  const out = new Uint8Array(hex.length / 2);
+  for (let i = 0; i < out.length; i++) out[i] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16);
+  return out;
+}
+
+/** The bytes of a string of ASCII characters. */
+export function ascii(text: string): Uint8Array {
+  const out = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    assert(code < 128, "not ASCII");
+    out[i] = code;
+  }
+  return out;
+}
+
+/** Overwrites scratch bytes that held a secret. */
+export function wipe(bytes: Uint8Array): void {
+  bytes.fill(0);
+}
