@@ -1,0 +1,86 @@
+/** Messages as CBOR arrays `[number, …fields]` (docs/PROTOCOL.md "Messages"; BOLT 1 "it's ok to be odd"). */
+import { assert, demand } from "../primitives/errors.ts";
+import { CborEncoder, type CborLimits, decodeCbor } from "./cbor.ts";
+import { type Message, type MessageType, messageDefinitions } from "./message.ts";
+import type { CborValue, Field } from "./schema.ts";
+
+/** The largest message that a device takes, and the least that every node takes. */
+export const DEVICE_MAX_MESSAGE_BYTES = 4096;
+/** The largest message of all: BOLT 8 counts its bytes in 16 bits. */
+export const HOST_MAX_MESSAGE_BYTES = 65535;
+
+/** A message of an odd number that this version does not know: ignored. */
+export interface UnknownMessage {
+  readonly type: "unknown";
+  readonly number: number;
+}
+
+/** Nesting of the deepest message: its array, a list in it, a group in that. */
+const MAX_MESSAGE_DEPTH = 4;
+
+interface Definition {
+  readonly number: number;
+  readonly name: MessageType;
+  readonly fields: readonly (readonly [name: string, where: string, field: Field<unknown>])[];
+}
+
+const definitions: readonly Definition[] = messageDefinitions.map(({ number, name, fields }) => ({
+  number,
+  name,
+  fields: Object.entries(fields).map(
+    ([field, of]) => [field, `${name}.${field}`, of as Field<unknown>] as const,
+  ),
+}));
+const byName: ReadonlyMap<string, Definition> = new Map(definitions.map((d) => [d.name, d]));
+const byNumber: ReadonlyMap<number, Definition> = new Map(definitions.map((d) => [d.number, d]));
+
+/** Limits for decoding messages of at most `maxBytes`, as announced in `init`. */
+export function messageLimits(maxBytes: number): CborLimits {
+  return { maxBytes, maxDepth: MAX_MESSAGE_DEPTH, maxItems: 256 + (maxBytes >> 6), views: true };
+}
+
+export function encodeMessage(message: Message): Uint8Array {
+  return encodeMessageWith(new CborEncoder(), message).slice();
+}
+
+/** As `encodeMessage`, but the bytes are the encoder's own and stand until its next use. */
+export function encodeMessageWith(encoder: CborEncoder, message: Message): Uint8Array {
+  const definition = byName.get(message.type);
+  assert(definition !== undefined, `no such message: ${message.type}`);
+  const values = message as unknown as Readonly<Record<string, unknown>>;
+  const items: CborValue[] = [definition.number];
+  let length = 1;
+  for (const [name, , field] of definition.fields) {
+    items.push(field.encode(values[name]));
+    if (values[name] !== undefined) length = items.length;
+  }
+  items.length = length;
+  return encoder.encode(items);
+}
+
+/**
+ * Byte strings in the result are views of `bytes`, which must not change afterwards.
+ * @throws ProtocolViolation: `cbor-…` for the encoding, `<message>.<field>` for a field, `unknown-even-message`,
+ *   `message-form` where it is no array that begins with a message number.
+ */
+export function decodeMessage(bytes: Uint8Array, limits: CborLimits): Message | UnknownMessage {
+  const items = decodeCbor(bytes, limits);
+  demand(Array.isArray(items), "message-form", "a message is an array");
+  const number: CborValue | undefined = items[0];
+  const isNumber = typeof number === "number" && number >= 0 && number <= 0xffff;
+  demand(isNumber, "message-form", "a message begins with its number");
+  const definition = byNumber.get(number);
+  if (definition === undefined) {
+    demand(number % 2 === 1, "unknown-even-message", `message ${number} is not known`);
+    return { type: "unknown", number };
+  }
+  const message: Record<string, unknown> = { type: definition.name };
+  let at = 1;
+  for (const [name, where, field] of definition.fields) {
+    const item: CborValue | undefined = items[at++];
+    demand(item !== undefined || field.optional, where, "is missing");
+    if (item !== undefined) message[name] = field.decode(item, where);
+    else message[name] = undefined;
+  }
+  return message as unknown as Message;
+}

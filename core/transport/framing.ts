@@ -1,0 +1,184 @@
+/** Frames on a stream of bytes: COBS between zero bytes, with a CRC-32 (docs/PROTOCOL.md "Framing"). */
+import { CRC_START, crc32Finish, crc32Update } from "./crc32.ts";
+
+/** The byte that stands before and after each frame, and never inside one. */
+const DELIMITER = 0;
+const CRC_BYTES = 4;
+/** A COBS block: its length byte and up to 254 bytes without a zero. */
+const MAX_BLOCK = 255;
+const INITIAL_BYTES = 256;
+
+/** Bytes on the line for a frame of `length` bytes, at most. */
+export function frameBound(length: number): number {
+  const content = length + CRC_BYTES;
+  return content + Math.floor(content / (MAX_BLOCK - 1)) + 1 + 2;
+}
+
+/** One frame from its parts, which are not joined first; a view of a buffer of its own. */
+export function encodeFrame(parts: readonly Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const encoder = new CobsEncoder(frameBound(length));
+  let crc = CRC_START;
+  for (const part of parts) {
+    crc = crc32Update(crc, part);
+    encoder.add(part);
+  }
+  encoder.add(crcBytes(crc32Finish(crc)));
+  return encoder.finish();
+}
+
+class CobsEncoder {
+  private readonly out: Uint8Array;
+  private at = 2;
+  /** Where the current block's length byte stands. */
+  private block = 1;
+
+  constructor(bound: number) {
+    this.out = new Uint8Array(bound);
+  }
+
+  add(bytes: Uint8Array): void {
+    const { out } = this;
+    let { at, block } = this;
+    for (let i = 0; i < bytes.length; i++) {
+      if (at - block === MAX_BLOCK) {
+        out[block] = MAX_BLOCK;
+        block = at++;
+      }
+      const byte = bytes[i] as number;
+      if (byte === DELIMITER) {
+        out[block] = at - block;
+        block = at++;
+      } else out[at++] = byte;
+    }
+    this.at = at;
+    this.block = block;
+  }
+
+  finish(): Uint8Array {
+    this.out[this.block] = this.at - this.block;
+    this.at++; // the closing delimiter is zero already
+    return this.out.subarray(0, this.at);
+  }
+}
+
+export interface FrameCounters {
+  /** Frames delivered. */
+  readonly frames: number;
+  /** Frames and garbage thrown away: wrong CRC, broken COBS, too large. */
+  readonly dropped: number;
+}
+
+/** Takes bytes at any boundaries; delivers frames whose CRC fits, in order, and never holds more than one. */
+export class FrameDecoder {
+  private buffer: Uint8Array;
+  private length = 0;
+  /** Bytes left in the current block; 0: a length byte comes next. */
+  private left = 0;
+  /** The block before ends in a zero, unless the frame ends here. */
+  private zeroDue = false;
+  /** Too large or broken: skip to the next delimiter. */
+  private skipping = false;
+  private delivered = 0;
+  private dropped = 0;
+  private readonly limit: number;
+
+  /** @param maxBytes of a frame's content. `deliver` gets a view that stands until it returns. */
+  constructor(
+    maxBytes: number,
+    private readonly deliver: (frame: Uint8Array) => void,
+  ) {
+    this.limit = maxBytes + CRC_BYTES;
+    this.buffer = new Uint8Array(Math.min(INITIAL_BYTES, this.limit));
+  }
+
+  get counters(): FrameCounters {
+    return { frames: this.delivered, dropped: this.dropped };
+  }
+
+  push(bytes: Uint8Array): void {
+    let at = 0;
+    while (at < bytes.length) {
+      const byte = bytes[at] as number;
+      if (byte === DELIMITER) {
+        at++;
+        this.end();
+      } else if (this.skipping) {
+        const next = bytes.indexOf(DELIMITER, at);
+        at = next < 0 ? bytes.length : next;
+      } else if (this.left === 0) {
+        at++;
+        this.beginBlock(byte);
+      } else at = this.copyRun(bytes, at);
+    }
+  }
+
+  private beginBlock(lengthByte: number): void {
+    if (this.zeroDue && this.makeRoom(1)) this.buffer[this.length++] = 0;
+    this.left = lengthByte - 1;
+    this.zeroDue = lengthByte !== MAX_BLOCK;
+  }
+
+  /** Copies what this chunk holds of the current block; returns where it stopped. */
+  private copyRun(bytes: Uint8Array, start: number): number {
+    const end = Math.min(start + this.left, bytes.length);
+    if (!this.makeRoom(end - start)) return end;
+    const { buffer } = this;
+    let { length } = this;
+    let at = start;
+    for (; at < end; at++) {
+      const byte = bytes[at] as number;
+      if (byte === DELIMITER) break;
+      buffer[length++] = byte;
+    }
+    this.left -= at - start;
+    this.length = length;
+    return at;
+  }
+
+  private makeRoom(more: number): boolean {
+    const needed = this.length + more;
+    if (needed > this.limit) {
+      this.skipping = true;
+      return false;
+    }
+    if (needed > this.buffer.length) {
+      const grown = new Uint8Array(Math.min(this.limit, Math.max(needed, 2 * this.buffer.length)));
+      grown.set(this.buffer.subarray(0, this.length));
+      this.buffer = grown;
+    }
+    return true;
+  }
+
+  /** A delimiter: what stands before it is a frame, nothing, or garbage. */
+  private end(): void {
+    const { length } = this;
+    const empty = length === 0 && this.left === 0 && !this.zeroDue && !this.skipping;
+    const whole = !this.skipping && this.left === 0 && length > CRC_BYTES;
+    this.length = 0;
+    this.left = 0;
+    this.zeroDue = false;
+    this.skipping = false;
+    if (empty) return;
+    const content = this.buffer.subarray(0, Math.max(0, length - CRC_BYTES));
+    if (!whole || !this.crcFits(content)) {
+      this.dropped++;
+      return;
+    }
+    this.delivered++;
+    this.deliver(content);
+  }
+
+  private crcFits(content: Uint8Array): boolean {
+    const expected = crcBytes(crc32Finish(crc32Update(CRC_START, content)));
+    for (let i = 0; i < CRC_BYTES; i++) {
+      if (this.buffer[content.length + i] !== expected[i]) return false;
+    }
+    return true;
+  }
+}
+
+function crcBytes(crc: number): Uint8Array {
+  return Uint8Array.of(crc >>> 24, crc >>> 16, crc >>> 8, crc);
+}
