@@ -10,6 +10,12 @@ const VERSION = "0.15.0";
 /** SHA-512 of the package's tarball: another one is not built, whoever delivers it. */
 const TARBALL_SHA512 =
   "ZBm4DZxbtfacxMHVVdJjZi0Y8zOxN77vpu1WwI5RWfPkaRh0aHkz/dVdTGKXalDNzWfz183lljKxlxl3/h0n+A==";
+/** Two functions of the engine that its own worker keeps to itself; the frozen-image check needs them. */
+const EXPOSED = ["petrify", "mutabilities"] as const;
+const EXPOSE_AFTER = '#include "xsnap.h"\n';
+const EXPOSE_BEFORE = "\tmodInstallTextDecoder(the);\n";
+/** Rises with every change of what is built, so that an older worker is not taken for this one. */
+const BUILD_REVISION = 1;
 const LOCK_POLL_MS = 200;
 const LOCK_PATIENCE_MS = 180_000;
 const STEP_LIMIT_MS = 120_000;
@@ -23,7 +29,8 @@ export async function buildXsWorker(
     if (!existsSync(given)) throw new Error(`XSNAP_WORKER names ${given}, which does not exist`);
     return given;
   }
-  const worker = join(cacheDir, `xsnap-worker-${VERSION}-${process.platform}-${process.arch}`);
+  const machine = `${process.platform}-${process.arch}`;
+  const worker = join(cacheDir, `xsnap-worker-${VERSION}-${BUILD_REVISION}-${machine}`);
   if (existsSync(worker)) return worker;
   if (process.platform !== "linux") {
     throw new Error(
@@ -49,6 +56,7 @@ async function build(cacheDir: string, worker: string): Promise<void> {
     }
     await run("tar", ["-xzf", tarball], folder);
     const xsnap = join(folder, "package/xsnap-native/xsnap");
+    exposeEngineFunctions(join(xsnap, "sources/xsnap-worker.c"));
     const settings = [
       "GOAL=release",
       `MODDABLE=${join(folder, "package/moddable")}`,
@@ -67,6 +75,24 @@ async function build(cacheDir: string, worker: string): Promise<void> {
 function packArguments(folder: string): readonly string[] {
   const destination = ["--pack-destination", folder];
   return ["pack", `@agoric/xsnap@${VERSION}`, "--ignore-scripts", "--silent", ...destination];
+}
+
+/** Adds globals to the worker's program; the engine itself stays as published. */
+function exposeEngineFunctions(sourceFile: string): void {
+  const source = readFileSync(sourceFile, "utf8");
+  for (const place of [EXPOSE_AFTER, EXPOSE_BEFORE]) {
+    if (source.split(place).length !== 2) throw new Error(`${sourceFile} is not as expected`);
+  }
+  const declarations = EXPOSED.map((name) => `extern void fx_${name}(xsMachine* the);\n`).join("");
+  const definitions = EXPOSED.map(
+    (name) =>
+      `\txsResult = xsNewHostFunction(fx_${name}, 1);\n` +
+      `\txsDefine(xsGlobal, xsID("${name}"), xsResult, xsDontEnum);\n`,
+  ).join("");
+  const exposed = source
+    .replace(EXPOSE_AFTER, EXPOSE_AFTER + declarations)
+    .replace(EXPOSE_BEFORE, definitions + EXPOSE_BEFORE);
+  writeFileSync(sourceFile, exposed);
 }
 
 async function requireTools(): Promise<void> {
