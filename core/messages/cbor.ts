@@ -60,27 +60,29 @@ export class CborEncoder {
   }
 
   private value(value: CborValue, depth: number): void {
-    switch (typeof value) {
-      case "number":
-        return this.integer(value);
-      case "string":
-        return this.text(value);
-      case "boolean":
-        this.reserve(1);
-        this.buffer[this.at++] = value ? TRUE : FALSE;
-        return;
-      case "object":
-        if (value === null) {
-          this.reserve(1);
-          this.buffer[this.at++] = NULL;
-          return;
-        }
-        if (value instanceof Uint8Array) return this.bytes(value);
-        assert(depth < MAX_CBOR_DEPTH, "CBOR value too deep");
-        if (value instanceof Map) return this.map(value, depth + 1);
-        if (Array.isArray(value)) return this.array(value, depth + 1);
+    if (typeof value === "number") this.integer(value);
+    else if (typeof value === "string") this.text(value);
+    else if (typeof value === "boolean") this.single(value ? TRUE : FALSE);
+    else if (value === null) this.single(NULL);
+    else if (value instanceof Uint8Array) this.bytes(value);
+    else this.container(value, depth + 1);
+  }
+
+  private container(
+    value: readonly CborValue[] | ReadonlyMap<number | string, CborValue>,
+    depth: number,
+  ): void {
+    assert(depth <= MAX_CBOR_DEPTH, `CBOR value deeper than ${MAX_CBOR_DEPTH}`);
+    if (value instanceof Map) this.map(value, depth);
+    else {
+      assert(Array.isArray(value), "not a CBOR value of picobolt");
+      this.array(value, depth);
     }
-    assert(false, `not a CBOR value of picobolt: ${typeof value}`);
+  }
+
+  private single(byte: number): void {
+    this.reserve(1);
+    this.buffer[this.at++] = byte;
   }
 
   private integer(value: number): void {

@@ -11,51 +11,23 @@ import type { Entropy } from "../ports/crypto.ts";
 import type { Link } from "../ports/link.ts";
 import { type PublicKey, type SecretKey, secretKey } from "../primitives/brands.ts";
 import { compare, concat, equal } from "../primitives/bytes.ts";
-import { assert, ProtocolViolation } from "../primitives/errors.ts";
-import {
-  MESSAGES_PER_KEY,
-  NOISE_OVERHEAD_BYTES,
-  ReceivingCipher,
-  SendingCipher,
-} from "./cipher.ts";
+import { assert, ProtocolViolation, unreachable } from "../primitives/errors.ts";
+import { Caller } from "./calling.ts";
+import { NOISE_OVERHEAD_BYTES } from "./cipher.ts";
+import { Established, type Origin } from "./established.ts";
 import { encodeFrame, FrameDecoder } from "./framing.ts";
-import { ifAuthentic, PendingHandshakes } from "./handshakes.ts";
-import {
-  finishHandshake,
-  type HandshakeContext,
-  type InitiatorState,
-  startHandshake,
-  type TransportKeys,
-} from "./noise.ts";
-import { DATA_HEADER_BYTES, dataHeader, distance, Kind, sequenceOf } from "./packets.ts";
-
-export interface SessionTiming {
-  /** Silence after which a ping is sent. */
-  readonly pingAfterMs: number;
-  /** Silence after which the session has ended. */
-  readonly deadAfterMs: number;
-  /** For each act, and for the first message after the last one. */
-  readonly handshakeTimeoutMs: number;
-  /** The initiator's pause before it tries again doubles from here … */
-  readonly minBackoffMs: number;
-  /** … to here; a random quarter is added. */
-  readonly maxBackoffMs: number;
-}
-
-export const defaultTiming: SessionTiming = {
-  pingAfterMs: 5_000,
-  deadAfterMs: 15_000,
-  handshakeTimeoutMs: 5_000,
-  minBackoffMs: 250,
-  maxBackoffMs: 30_000,
-};
+import { Goodbye, type GoodbyeCode, goodbyeOf, goodbyeReason } from "./goodbye.ts";
+import { PendingHandshakes } from "./handshakes.ts";
+import type { HandshakeContext, TransportKeys } from "./noise.ts";
+import { DATA_HEADER_BYTES, Kind } from "./packets.ts";
+import { defaultTiming, type SessionTiming } from "./timing.ts";
 
 export interface SessionEvents {
   /** The peer is authenticated; the node sends `init` now. */
   onEstablished(remoteNodeId: PublicKey): void;
-  /** Byte strings in it are views of memory that nobody else uses. Never ping, pong or an unknown odd message. */
+  /** Byte strings in it are views of memory that nobody else writes. Never ping, pong or an unknown odd message. */
   onMessage(message: Message): void;
-  /** An established session ended; an initiator tries again by itself until `close`. */
+  /** An established session ended; an initiator calls again by itself until `close`. */
   onClosed(reason: string): void;
   /** The peer sent what is no message; the session ends right after this, `send` still works inside. */
   onViolation?(violation: ProtocolViolation): void;
@@ -64,94 +36,66 @@ export interface SessionEvents {
 export interface SessionOptions extends HandshakeContext {
   readonly entropy: Entropy;
   readonly link: Link;
-  /** Whom to call; without it the session answers whoever calls. */
+  /** Whom to call, from the first tick on; without it the session answers whoever calls. */
   readonly remoteNodeId?: PublicKey;
-  /** The largest message that we take. */
+  /** The largest message that we take, as our `init` says. */
   readonly maxMessageBytes: number;
   readonly timing?: SessionTiming;
+  readonly nowMs: number;
   readonly events: SessionEvents;
 }
 
-/** Why a session ended, as told to the peer in an encrypted goodbye: a message of this one byte. */
-export const Goodbye = { closing: 0, superseded: 1, lost: 2, violation: 3 } as const;
-type GoodbyeCode = (typeof Goodbye)[keyof typeof Goodbye];
-const goodbyeReasons: Readonly<Record<number, string>> = {
-  [Goodbye.closing]: "the peer closed the session",
-  [Goodbye.superseded]: "the peer has a newer session",
-  [Goodbye.lost]: "the peer noticed lost messages",
-  [Goodbye.violation]: "the peer could not understand a message",
-};
-
 /** Longest pong; a ping that asks for more is not answered. */
 const MAX_PONG_BYTES = 1024;
+const NO_BYTES = new Uint8Array(0);
+const ACT_ONE = Uint8Array.of(Kind.actOne);
+const ACT_TWO = Uint8Array.of(Kind.actTwo);
+const ACT_THREE = Uint8Array.of(Kind.actThree);
+const NO_SESSION = Uint8Array.of(Kind.noSession);
 
-interface Established {
-  readonly remoteNodeId: PublicKey;
-  readonly sending: SendingCipher;
-  readonly receiving: ReceivingCipher;
-  readonly weInitiated: boolean;
-  readonly sinceMs: number;
-  /** Time of the last authentic packet. */
-  heardMs: number;
-  /** The peer proved that it holds the keys, too. */
-  confirmed: boolean;
-  /** A ping is out since then. */
-  pingedMs: number | undefined;
-  /** The peer seems to have forgotten us: ends the session unless it is heard before. */
-  doubtUntilMs: number | undefined;
-}
-
-type Calling =
-  | { readonly phase: "waiting"; readonly untilMs: number }
-  | { readonly phase: "called"; readonly state: InitiatorState; readonly untilMs: number }
-  | { readonly phase: "idle" };
-
-/** Driven by the link's bytes and by `tick`; `tick` some times within the shortest of the timings. */
+/** Driven by the link's bytes and by `tick`, which comes some times within the shortest of the timings. */
 export class Session {
-  private readonly link: Link;
-  private readonly events: SessionEvents;
   private readonly timing: SessionTiming;
   private readonly encoder = new CborEncoder();
   private readonly decoder: FrameDecoder;
-  private readonly pending: PendingHandshakes;
+  private readonly incoming: PendingHandshakes;
+  private readonly caller: Caller | undefined;
   private readonly maxFrameBytes: number;
   private current: Established | undefined;
-  private calling: Calling;
-  private nowMs = 0;
-  private failures = 0;
-  private hintedMs: number | undefined;
+  private nowMs: number;
+  private hintedMs = Number.NEGATIVE_INFINITY;
   private finished = false;
   private peerMaxMessageBytes = DEVICE_MAX_MESSAGE_BYTES;
+  /** Bytes that arrived while others were worked on. */
+  private inbox: Uint8Array[] | undefined;
 
   constructor(private readonly options: SessionOptions) {
-    const { link, maxMessageBytes } = options;
-    this.link = link;
-    this.events = options.events;
+    const { link, maxMessageBytes, remoteNodeId, nowMs } = options;
     this.timing = options.timing ?? defaultTiming;
+    this.nowMs = nowMs;
     this.maxFrameBytes = DATA_HEADER_BYTES + NOISE_OVERHEAD_BYTES + maxMessageBytes;
     this.decoder = new FrameDecoder(this.maxFrameBytes, (frame) => this.receiveFrame(frame));
-    this.pending = new PendingHandshakes(options, this.timing.handshakeTimeoutMs, () =>
-      this.freshKey(),
-    );
-    this.calling =
-      options.remoteNodeId === undefined
-        ? { phase: "idle" }
-        : { phase: "waiting", untilMs: Number.NEGATIVE_INFINITY };
+    const freshKey = () => this.freshKey();
+    this.incoming = new PendingHandshakes(options, this.timing.handshakeTimeoutMs, freshKey);
+    if (remoteNodeId !== undefined) {
+      this.caller = new Caller(options, remoteNodeId, this.timing, nowMs);
+    }
     link.onBytes = (bytes) => this.receive(bytes);
-    link.onClosed = (reason) => this.end(`the link closed: ${reason}`);
+    link.onClosed = (reason) => this.finish(`the link closed: ${reason}`);
   }
 
   get linkName(): string {
-    return this.link.name;
+    return this.options.link.name;
   }
 
-  get remoteNodeId(): PublicKey | undefined {
-    return this.current?.remoteNodeId;
+  /** Whom this session calls. */
+  get callee(): PublicKey | undefined {
+    return this.options.remoteNodeId;
   }
 
-  /** Of the established session: who began it, and when. */
-  get origin(): { readonly weInitiated: boolean; readonly sinceMs: number } | undefined {
-    return this.current;
+  /** The peer, and how this session began; undefined while none is established. */
+  get origin(): Origin | undefined {
+    return this.current?.origin;
   }
 
   /** Closed for good: by `close`, or because the link is gone. */
@@ -159,13 +103,12 @@ export class Session {
     return this.finished;
   }
 
-  /** The node sets this from the peer's `init`; 4096 until then. */
-  setPeerMaxMessageBytes(bytes: number): void {
-    this.peerMaxMessageBytes = bytes;
-  }
-
+  /** From the peer's `init`; 4096 until then, and again in each new session. */
   get peerMaxMessage(): number {
     return this.peerMaxMessageBytes;
+  }
+  setPeerMaxMessage(bytes: number): void {
+    this.peerMaxMessageBytes = bytes;
   }
 
   /** False where no session is established: the message is lost, as it may be on any link. */
@@ -173,262 +116,225 @@ export class Session {
     const { current } = this;
     if (current === undefined) return false;
     const bytes = encodeMessageWith(this.encoder, message);
-    const limit = this.peerMaxMessageBytes;
-    assert(
-      bytes.length <= limit,
-      `${message.type} has ${bytes.length} bytes, the peer takes ${limit}`,
-    );
-    this.sendPacket(current, bytes);
+    const most = this.peerMaxMessageBytes;
+    assert(bytes.length <= most, `${message.type}: ${bytes.length} bytes, the peer takes ${most}`);
+    this.sendFrame(current.seal(bytes));
     return true;
   }
 
-  /** Lets time pass. `nowMs` never goes back. */
+  /** Lets time pass; `nowMs` never goes back. */
   tick(nowMs: number): void {
     this.nowMs = nowMs;
     if (this.finished) return;
-    this.pending.expire(nowMs);
+    this.incoming.expire(nowMs);
     if (this.current !== undefined) this.checkLiveness(this.current);
-    const { calling } = this;
-    if (calling.phase === "idle" || nowMs < calling.untilMs) return;
-    if (calling.phase === "waiting") this.call();
-    else this.retryLater();
+    if (this.current !== undefined) return;
+    const actOne = this.caller?.tick(nowMs, () => this.freshKey());
+    if (actOne !== undefined) this.sendFrame([ACT_ONE, actOne]);
   }
 
-  /** Ends the session for good, and tells the peer; the link stays open. */
+  /** Ends the session for good and tells the peer; the link stays open. */
   close(reason = "closed here"): void {
-    if (this.finished) return;
-    this.end(reason, Goodbye.closing);
+    this.finish(reason, Goodbye.closing);
   }
 
-  /** Ends the session because another one to the same peer is better; does not call again until `wake`. */
+  /** Ends the session because another one to this peer is better; calls no more until `wake`. */
   supersede(): void {
     this.endCurrent("another session to this peer took over", Goodbye.superseded);
-    this.calling = { phase: "idle" };
+    this.hold();
   }
 
-  /** Calls again, now, where it may call at all. */
+  /** Calls no more until `wake`; an established session goes on. */
+  hold(): void {
+    this.caller?.hold();
+  }
+
+  /** Calls at the next tick, where it may call at all. */
   wake(): void {
-    if (this.options.remoteNodeId === undefined || this.current || this.finished) return;
-    this.failures = 0;
-    this.calling = { phase: "waiting", untilMs: this.nowMs };
+    if (this.current === undefined && !this.finished) this.caller?.callNow(this.nowMs);
   }
 
   private receive(bytes: Uint8Array): void {
-    if (this.finished) return;
-    if (this.link.kind === "stream") this.decoder.push(bytes);
-    else if (bytes.length <= this.maxFrameBytes) this.receiveFrame(bytes);
+    if (this.inbox !== undefined) {
+      this.inbox.push(bytes.slice());
+      return;
+    }
+    this.inbox = [bytes];
+    try {
+      for (let next = this.inbox.shift(); next !== undefined; next = this.inbox.shift()) {
+        if (this.options.link.kind === "stream") this.decoder.push(next);
+        else if (next.length <= this.maxFrameBytes) this.receiveFrame(next);
+      }
+    } finally {
+      this.inbox = undefined;
+    }
   }
 
   private receiveFrame(frame: Uint8Array): void {
     if (this.finished) return;
     switch (frame[0]) {
       case Kind.actOne:
-        return this.receiveActOne(frame.subarray(1));
+        this.receiveActOne(frame.subarray(1));
+        break;
       case Kind.actTwo:
-        return this.receiveActTwo(frame.subarray(1));
+        this.receiveActTwo(frame.subarray(1));
+        break;
       case Kind.actThree:
-        return this.receiveActThree(frame.subarray(1));
+        this.receiveActThree(frame.subarray(1));
+        break;
       case Kind.data:
-        return this.receiveData(frame);
+        if (this.current === undefined) this.hintNoSession();
+        else this.receiveData(this.current, frame);
+        break;
       case Kind.noSession:
-        return this.receiveNoSession();
+        this.receiveNoSession();
+        break;
     }
   }
 
-  private call(): void {
-    const { remoteNodeId } = this.options;
-    if (remoteNodeId === undefined) return;
-    const { state, actOne } = startHandshake(this.options, remoteNodeId, this.freshKey());
-    const untilMs = this.nowMs + this.timing.handshakeTimeoutMs;
-    this.calling = { phase: "called", state, untilMs };
-    this.sendFrame([Uint8Array.of(Kind.actOne), actOne]);
-  }
-
-  private retryLater(): void {
-    if (this.options.remoteNodeId === undefined || this.finished) return;
-    const { minBackoffMs, maxBackoffMs } = this.timing;
-    const doubled = minBackoffMs * 2 ** Math.min(this.failures, 30);
-    this.failures++;
-    const jitter = 1 + (this.options.entropy.random(1)[0] as number) / 1024;
-    const pauseMs = Math.min(doubled, maxBackoffMs) * jitter;
-    this.calling = { phase: "waiting", untilMs: this.nowMs + pauseMs };
-  }
-
-  /** Where both call at once, the lower node id's call counts. */
+  /** Where both call at once, the call of the lower node id counts. */
   private receiveActOne(actOne: Uint8Array): void {
     const { remoteNodeId, identity } = this.options;
-    const weCall = remoteNodeId !== undefined && this.calling.phase !== "idle";
-    if (weCall && compare(identity.nodeId, remoteNodeId) < 0) return;
-    const actTwo = this.pending.answer(actOne, this.nowMs);
-    if (actTwo !== undefined) this.sendFrame([Uint8Array.of(Kind.actTwo), actTwo]);
+    const ours = remoteNodeId !== undefined && compare(identity.nodeId, remoteNodeId) < 0;
+    if (ours && this.caller?.isCalling) return;
+    const actTwo = this.incoming.answer(actOne, this.nowMs);
+    if (actTwo !== undefined) this.sendFrame([ACT_TWO, actTwo]);
   }
 
   private receiveActTwo(actTwo: Uint8Array): void {
-    const { calling } = this;
     const { remoteNodeId } = this.options;
-    if (calling.phase !== "called" || remoteNodeId === undefined) return;
-    const finished = ifAuthentic(() => finishHandshake(this.options, calling.state, actTwo));
-    if (finished === undefined) return;
-    this.sendFrame([Uint8Array.of(Kind.actThree), finished.actThree]);
-    this.establish(remoteNodeId, finished.keys, true);
+    const finished = this.caller?.finish(actTwo);
+    if (finished === undefined || remoteNodeId === undefined) return;
+    this.sendFrame([ACT_THREE, finished.actThree]);
+    this.establish(finished.keys, { remoteNodeId, weInitiated: true, sinceMs: this.nowMs });
   }
 
   private receiveActThree(actThree: Uint8Array): void {
-    const accepted = this.pending.accept(actThree, this.nowMs);
+    const accepted = this.incoming.accept(actThree, this.nowMs);
     if (accepted === undefined) return;
+    const { keys, remoteNodeId } = accepted;
     // A stranger on the same link does not push a living peer out.
-    const expected = this.options.remoteNodeId ?? this.current?.remoteNodeId;
-    if (expected !== undefined && !equal(expected, accepted.remoteNodeId)) return;
-    this.establish(accepted.remoteNodeId, accepted.keys, false);
+    const expected = this.options.remoteNodeId ?? this.current?.origin.remoteNodeId;
+    if (expected !== undefined && !equal(expected, remoteNodeId)) return;
+    this.establish(keys, { remoteNodeId, weInitiated: false, sinceMs: this.nowMs });
     // The initiator waits for a first message to know that act three arrived.
-    const { current } = this;
-    if (current !== undefined && current.sending.count === 0) this.ping(current);
+    if (this.current?.hasSent === false) this.ping();
   }
 
-  private establish(remoteNodeId: PublicKey, keys: TransportKeys, weInitiated: boolean): void {
+  private establish(keys: TransportKeys, origin: Origin): void {
     this.endCurrent("the peer began a new session");
-    this.pending.clear();
-    this.calling = { phase: "idle" };
+    if (this.finished) return;
+    this.incoming.clear();
+    this.caller?.hold();
     this.peerMaxMessageBytes = DEVICE_MAX_MESSAGE_BYTES;
-    const { crypto } = this.options;
-    this.current = {
-      remoteNodeId,
-      sending: new SendingCipher(crypto, keys.sending),
-      receiving: new ReceivingCipher(crypto, keys.receiving),
-      weInitiated,
-      sinceMs: this.nowMs,
-      heardMs: this.nowMs,
-      confirmed: !weInitiated,
-      pingedMs: undefined,
-      doubtUntilMs: undefined,
-    };
-    this.events.onEstablished(remoteNodeId);
+    this.current = new Established(this.options.crypto, keys, origin);
+    this.options.events.onEstablished(origin.remoteNodeId);
   }
 
-  private receiveData(frame: Uint8Array): void {
-    const { current } = this;
-    if (frame.length < DATA_HEADER_BYTES + NOISE_OVERHEAD_BYTES) return;
-    if (current === undefined) return this.hintNoSession();
-    const { receiving } = current;
-    const packet = frame.subarray(DATA_HEADER_BYTES);
-    const ahead = distance(sequenceOf(frame), receiving.count);
-    if (ahead < 0 || ahead > MESSAGES_PER_KEY) return;
-    if (ahead > 0) {
-      // Only a packet that the peer made proves a loss: a forged number ends nothing.
-      if (!receiving.isAuthenticAhead(ahead, packet)) return;
-      return this.endCurrent(`${ahead} messages were lost`, Goodbye.lost);
+  private receiveData(current: Established, frame: Uint8Array): void {
+    const opened = current.open(frame, this.nowMs);
+    switch (opened.type) {
+      case "ignored":
+        break;
+      case "lost":
+        this.endCurrent(`${opened.count} messages were lost`, Goodbye.lost);
+        break;
+      case "message": {
+        const goodbye = goodbyeOf(opened.message);
+        if (goodbye === undefined) this.receiveMessage(opened.message);
+        else this.receiveGoodbye(goodbye);
+        break;
+      }
+      default:
+        unreachable(opened);
     }
-    const message = receiving.open(packet);
+  }
+
+  private receiveMessage(bytes: Uint8Array): void {
+    const message = this.decode(bytes);
     if (message === undefined) return;
-    current.heardMs = this.nowMs;
-    current.pingedMs = undefined;
-    current.doubtUntilMs = undefined;
-    current.confirmed = true;
-    if (message.length === 1) this.receiveGoodbye(message[0] as number);
-    else this.receiveMessage(current, message);
-  }
-
-  private receiveMessage(current: Established, bytes: Uint8Array): void {
-    let message: ReturnType<typeof decodeMessage>;
-    try {
-      message = decodeMessage(bytes, messageLimits(this.options.maxMessageBytes));
-    } catch (error) {
-      if (!(error instanceof ProtocolViolation)) throw error;
-      this.events.onViolation?.(error);
-      this.failures = Number.MAX_SAFE_INTEGER;
-      if (this.current === current) this.endCurrent(error.message, Goodbye.violation);
-      return;
-    }
+    this.caller?.succeeded();
     switch (message.type) {
       case "ping":
-        if (message.pongBytes > MAX_PONG_BYTES) return;
+        if (message.pongBytes > MAX_PONG_BYTES) break;
         this.send({ type: "pong", ignored: new Uint8Array(message.pongBytes) });
-        return;
+        break;
       case "pong":
       case "unknown":
-        return;
+        break;
       default:
-        if (this.failures !== 0) this.failures = 0;
-        this.events.onMessage(message);
+        this.options.events.onMessage(message);
+    }
+  }
+
+  /** Undefined where it was no message: then the session has ended. */
+  private decode(bytes: Uint8Array): ReturnType<typeof decodeMessage> | undefined {
+    try {
+      return decodeMessage(bytes, messageLimits(this.options.maxMessageBytes));
+    } catch (error) {
+      if (!(error instanceof ProtocolViolation)) throw error;
+      this.options.events.onViolation?.(error);
+      this.endCurrent(error.message, Goodbye.violation, true);
+      return undefined;
     }
   }
 
   private receiveGoodbye(code: number): void {
-    const reason = goodbyeReasons[code] ?? "the peer ended the session";
-    this.endCurrent(reason);
-    if (code === Goodbye.superseded) this.calling = { phase: "idle" };
-    if (code === Goodbye.violation) {
-      this.failures = Number.MAX_SAFE_INTEGER;
-      this.retryLater();
-    }
+    const slowly = code === Goodbye.superseded || code === Goodbye.violation;
+    this.endCurrent(goodbyeReason(code), undefined, slowly);
   }
 
-  /** A receiver without a session says so: unauthenticated, so it is a hint and no more. */
+  /** Whoever sends us data without a session learns so; unauthenticated, so no more than a hint. */
   private hintNoSession(): void {
-    const { hintedMs } = this;
-    if (hintedMs !== undefined && this.nowMs - hintedMs < this.timing.minBackoffMs) return;
+    if (this.nowMs - this.hintedMs < this.timing.minBackoffMs) return;
     this.hintedMs = this.nowMs;
-    this.sendFrame([Uint8Array.of(Kind.noSession)]);
+    this.sendFrame([NO_SESSION]);
   }
 
   private receiveNoSession(): void {
-    const { current } = this;
-    if (current === undefined || current.doubtUntilMs !== undefined) return;
-    current.doubtUntilMs = this.nowMs + this.timing.handshakeTimeoutMs;
-    this.ping(current);
+    const untilMs = this.nowMs + this.timing.handshakeTimeoutMs / 4;
+    if (this.current?.doubt(untilMs)) this.ping();
   }
 
   private checkLiveness(current: Established): void {
-    const { pingAfterMs, deadAfterMs, handshakeTimeoutMs } = this.timing;
-    const silentMs = this.nowMs - current.heardMs;
-    if (!current.confirmed && silentMs >= handshakeTimeoutMs) {
-      this.endCurrent("the peer did not finish the handshake");
-    } else if (current.doubtUntilMs !== undefined && this.nowMs >= current.doubtUntilMs) {
-      this.endCurrent("the peer has forgotten the session");
-    } else if (silentMs >= deadAfterMs) {
-      this.endCurrent(`nothing heard for ${silentMs} ms`, Goodbye.lost);
-    } else if (silentMs >= pingAfterMs && current.pingedMs === undefined) this.ping(current);
+    const state = current.liveness(this.nowMs, this.timing);
+    if (state.type === "dead") this.endCurrent(state.reason, Goodbye.lost);
+    if (state.type === "ping") this.ping();
   }
 
-  private ping(current: Established): void {
-    current.pingedMs = this.nowMs;
-    this.send({ type: "ping", pongBytes: 0, ignored: new Uint8Array(0) });
+  private ping(): void {
+    this.send({ type: "ping", pongBytes: 0, ignored: NO_BYTES });
   }
 
-  /** Ends the established session, where there is one; an initiator tries again. */
-  private endCurrent(reason: string, goodbye?: GoodbyeCode): void {
+  /** Ends the established session, where there is one; an initiator calls again after a pause. */
+  private endCurrent(reason: string, goodbye?: GoodbyeCode, slowly = false): void {
     const { current } = this;
     if (current === undefined) return;
-    if (goodbye !== undefined) this.sendPacket(current, Uint8Array.of(goodbye));
+    if (goodbye !== undefined) this.sendFrame(current.seal(Uint8Array.of(goodbye)));
     this.current = undefined;
-    current.sending.wipe();
-    current.receiving.wipe();
-    this.retryLater();
-    this.events.onClosed(reason);
+    current.wipe();
+    this.caller?.pause(this.nowMs, slowly);
+    this.options.events.onClosed(reason);
   }
 
-  private end(reason: string, goodbye?: GoodbyeCode): void {
+  private finish(reason: string, goodbye?: GoodbyeCode): void {
     if (this.finished) return;
     this.finished = true;
-    this.calling = { phase: "idle" };
-    this.pending.clear();
+    this.incoming.clear();
     this.endCurrent(reason, goodbye);
-  }
-
-  private sendPacket(current: Established, message: Uint8Array): void {
-    const head = dataHeader(current.sending.count);
-    const { header, body } = current.sending.seal(message);
-    this.sendFrame([head, header, body]);
+    this.caller?.hold();
   }
 
   private sendFrame(parts: readonly Uint8Array[]): void {
-    this.link.send(this.link.kind === "stream" ? encodeFrame(parts) : concat(...parts));
+    const { link } = this.options;
+    link.send(link.kind === "stream" ? encodeFrame(parts) : concat(...parts));
   }
 
   private freshKey(): SecretKey {
+    const { crypto, entropy } = this.options;
     for (let attempt = 0; attempt < 16; attempt++) {
-      const bytes = this.options.entropy.random(32);
-      if (this.options.crypto.isSecretKey(bytes)) return secretKey(bytes);
+      const bytes = entropy.random(32);
+      if (crypto.isSecretKey(bytes)) return secretKey(bytes);
     }
     assert(false, "the entropy source gives no valid secret key");
   }
