@@ -68,8 +68,10 @@ function onwarn(warning) {
   throw new Error(warning.message);
 }
 
-function bundle(input, output, external = []) {
+function bundle(input, file, external = []) {
   const plugins = [wholeCore(), stripTypes(), nodeResolve(), sizeReport()];
+  // `var` for a namespace would be a variable in flash that could be assigned again.
+  const output = { generatedCode: { constBindings: true }, ...file };
   return { input, output, external, onwarn, plugins };
 }
 

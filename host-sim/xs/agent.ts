@@ -1,5 +1,8 @@
 /** The program inside the XS worker: serves calls from Node with bytes in and bytes out, on the bundled core. */
 import { nobleCrypto } from "../../core/crypto/noble.ts";
+import { decodeCbor, encodeCbor } from "../../core/messages/cbor.ts";
+import { decodeMessage, encodeMessage, messageLimits } from "../../core/messages/codec.ts";
+import type { Message } from "../../core/messages/message.ts";
 import { ascii } from "../../core/primitives/bytes.ts";
 import { freezeModuleState, writableState } from "./freeze.ts";
 import { decodeParts, encodeParts } from "./parts.ts";
@@ -94,4 +97,10 @@ serve("crypto", (method, ...parameters) => {
   const call = crypto[text(method as Uint8Array)];
   if (call === undefined) throw new Error("no such method of the Crypto port");
   return call(...parameters);
+});
+/** Decodes CBOR, or one of our messages, and encodes what came out. */
+serve("cbor", (bytes) => encodeCbor(decodeCbor(bytes as Uint8Array, messageLimits(65_535))));
+serve("message", (bytes) => {
+  const decoded = decodeMessage(bytes as Uint8Array, messageLimits(65_535));
+  return encodeMessage(decoded as Message);
 });

@@ -14,13 +14,13 @@ const AGENT_GLOBALS: ReadonlySet<string> = new Set([
   "global",
   "globalThis",
 ]);
-/** Objects that exist to be changed: in flash every one of them is a mistake. */
-const CHANGING_KINDS: readonly (readonly [string, (value: object) => boolean])[] = [
-  ["Map", (value) => value instanceof Map],
-  ["Set", (value) => value instanceof Set],
+/** Kinds that the linker refuses, or that make no sense when nobody can write to them. Maps and typed arrays may lie in flash: read-only. */
+const MISPLACED_KINDS: readonly (readonly [string, (value: object) => boolean])[] = [
+  ["RegExp", (value) => value instanceof RegExp],
+  ["Promise", (value) => value instanceof Promise],
   ["WeakMap", (value) => value instanceof WeakMap],
   ["WeakSet", (value) => value instanceof WeakSet],
-  ["Promise", (value) => value instanceof Promise],
+  ["generator", (value) => Object.prototype.toString.call(value) === "[object Generator]"],
 ];
 
 /** Freezes the built-ins and everything the bundle made while it loaded; names what must not lie in flash. */
@@ -32,7 +32,7 @@ export function freezeModuleState(): readonly string[] {
   );
   for (const name of builtIns) freezeGraph((globalThis as never)[name], seen, () => {});
   freezeGraph(picobolt, seen, (path, value) => {
-    const kind = CHANGING_KINDS.find(([, isIt]) => isIt(value));
+    const kind = MISPLACED_KINDS.find(([, isIt]) => isIt(value));
     if (kind !== undefined) misplaced.push(`${path} is a ${kind[0]}`);
   });
   for (const name of builtIns) {

@@ -3,7 +3,7 @@ import { parseAst } from "rollup/parseAst";
 import type { XsBridge } from "./bridge.ts";
 import { capturedAssignments, moduleScopeOf, reassignableNames } from "./module-scope.ts";
 
-/** Contents that flash cannot change: buffers, maps, dates, as the engine names them. */
+/** Contents that flash cannot change, held where the freeze could not reach them to prove that nobody writes. */
 const CHANGING_CONTENTS = /\[\[(ArrayBufferData|(Weak)?(Map|Set)Data|DateValue)\]\]$/;
 const CLOSURE_VARIABLE = /\[\[Environment\]\]\.([^.[]+)$/;
 

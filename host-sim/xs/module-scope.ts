@@ -98,10 +98,8 @@ function assignedBy(node: SyntaxNode): readonly string[] {
 }
 
 /** Plain variables on the left of an assignment; properties of objects are none. */
-function targetsOf(pattern: SyntaxNode): readonly string[] {
-  if (pattern.type === "MemberExpression" || pattern.type === "VariableDeclaration") return [];
-  if (pattern.type === "Identifier") return [field(pattern, "name") as string];
-  return childrenOf(pattern).flatMap((child) => targetsOf(child));
+function targetsOf(left: SyntaxNode): readonly string[] {
+  return left.type === "VariableDeclaration" ? [] : namesInPattern(left);
 }
 
 function isFunction(node: SyntaxNode): boolean {
@@ -130,8 +128,18 @@ function declarationIn(statement: SyntaxNode): SyntaxNode {
 }
 
 function namesInPattern(pattern: SyntaxNode): readonly string[] {
-  if (pattern.type === "Identifier") return [field(pattern, "name") as string];
-  return childrenOf(pattern).flatMap((child) => namesInPattern(child));
+  switch (pattern.type) {
+    case "Identifier":
+      return [field(pattern, "name") as string];
+    case "MemberExpression":
+      return [];
+    case "Property":
+      return namesInPattern(field(pattern, "value") as SyntaxNode);
+    case "AssignmentPattern":
+      return namesInPattern(field(pattern, "left") as SyntaxNode);
+    default:
+      return childrenOf(pattern).flatMap((child) => namesInPattern(child));
+  }
 }
 
 function isNode(value: unknown): value is SyntaxNode {
