@@ -1,5 +1,6 @@
 /** Feature bitmaps of `init` and of channel types (BOLT 9; BOLT 2 "Defined Channel Types"). */
-import { demand } from "../primitives/errors.ts";
+import { equal, toHex } from "../primitives/bytes.ts";
+import { demand, ProtocolViolation } from "../primitives/errors.ts";
 import type { ChannelType } from "../transactions/terms.ts";
 
 /** The even bit of each pair; the odd one (+1) offers the same without insisting. */
@@ -91,11 +92,10 @@ export function negotiate(local: Uint8Array, remote: Uint8Array): ReadonlySet<Fe
   return negotiated;
 }
 
-/** A `channel_type` taken apart. */
-export interface ChannelTypeTerms {
-  readonly channelType: ChannelType;
-  readonly scidAlias: boolean;
-  readonly zeroconf: boolean;
+/** What a channel type may have beside its basic kind (BOLT 2 "variations"). */
+export interface ChannelTypeVariation {
+  readonly zeroConf?: boolean;
+  readonly scidAlias?: boolean;
 }
 
 const typeBits: Readonly<Record<ChannelType, readonly number[]>> = {
@@ -105,26 +105,27 @@ const typeBits: Readonly<Record<ChannelType, readonly number[]>> = {
 };
 const channelTypes = Object.keys(typeBits) as readonly ChannelType[];
 
-export function channelTypeBitmap(terms: ChannelTypeTerms): Uint8Array {
-  const bits = [...typeBits[terms.channelType]];
-  if (terms.scidAlias) bits.push(Feature.scidAlias);
-  if (terms.zeroconf) bits.push(Feature.zeroconf);
+/** The smallest bitmap that says so, for `channel_type`. */
+export function channelTypeBits(
+  channelType: ChannelType,
+  variation: ChannelTypeVariation = {},
+): Uint8Array {
+  const bits = [...typeBits[channelType]];
+  if (variation.scidAlias) bits.push(Feature.scidAlias);
+  if (variation.zeroConf) bits.push(Feature.zeroconf);
   return bitmap(bits);
 }
 
-/** Undefined where the bitmap is no channel type that we support. */
-export function channelTypeOf(features: Uint8Array): ChannelTypeTerms | undefined {
+/** @throws ProtocolViolation `channel-type` where the bitmap is none that we know, or not the smallest. */
+export function channelTypeOf(
+  features: Uint8Array,
+): { readonly channelType: ChannelType } & Required<ChannelTypeVariation> {
   const scidAlias = testBit(features, Feature.scidAlias);
-  const zeroconf = testBit(features, Feature.zeroconf);
+  const zeroConf = testBit(features, Feature.zeroconf);
   for (const channelType of channelTypes) {
-    const expected = channelTypeBitmap({ channelType, scidAlias, zeroconf });
-    if (sameBits(expected, features)) return { channelType, scidAlias, zeroconf };
+    if (equal(channelTypeBits(channelType, { scidAlias, zeroConf }), features)) {
+      return { channelType, scidAlias, zeroConf };
+    }
   }
-  return undefined;
-}
-
-function sameBits(a: Uint8Array, b: Uint8Array): boolean {
-  const bits = 8 * Math.max(a.length, b.length);
-  for (let bit = 0; bit < bits; bit++) if (testBit(a, bit) !== testBit(b, bit)) return false;
-  return true;
+  throw new ProtocolViolation("channel-type", `${toHex(features)} is no channel type known here`);
 }

@@ -18,6 +18,7 @@ import {
   txid,
 } from "../primitives/brands.ts";
 import { demand } from "../primitives/errors.ts";
+import { utf8Length } from "./utf8.ts";
 
 /** The CBOR data model that picobolt uses (docs/PROTOCOL.md): integers that are safe in a double, no floats, no tags. */
 export type CborValue =
@@ -29,9 +30,22 @@ export type CborValue =
   | readonly CborValue[]
   | ReadonlyMap<number | string, CborValue>;
 
+/** What a field's values look like; documents and tests are made from it. */
+export type Shape =
+  | { readonly kind: "uint"; readonly min: number; readonly max: number }
+  | { readonly kind: "bytes"; readonly min: number; readonly max: number }
+  | { readonly kind: "point" }
+  | { readonly kind: "flag" }
+  /** `max` in bytes of UTF-8. */
+  | { readonly kind: "text"; readonly max: number }
+  | { readonly kind: "list"; readonly of: Field<unknown>; readonly max: number }
+  | { readonly kind: "group"; readonly name: string; readonly fields: Fields }
+  | { readonly kind: "optional"; readonly of: Field<unknown> };
+
 /** One field: `decode` throws ProtocolViolation, `encode` trusts its caller; `cddl` is its line in docs/PROTOCOL.md. */
 export interface Field<T> {
   readonly cddl: string;
+  readonly shape: Shape;
   decode(value: CborValue, where: string): T;
   encode(value: T): CborValue;
   /** Absent on the wire as null inside, or left away at the end. */
@@ -64,6 +78,7 @@ export function message<const Name extends string, F extends Fields>(
 function uint<T extends number>(min: number, max: number, cddl: string): Field<T> {
   return {
     cddl,
+    shape: { kind: "uint", min, max },
     decode(value, where) {
       demand(typeof value === "number", where, "must be an unsigned integer");
       demand(value >= min && value <= max, where, `must be ${min} to ${max}, is ${value}`);
@@ -89,6 +104,7 @@ function byteString<T extends Uint8Array>(
 ): Field<T> {
   return {
     cddl,
+    shape: { kind: "bytes", min, max },
     decode(value, where) {
       demand(value instanceof Uint8Array, where, "must be a byte string");
       const { length } = value;
@@ -116,6 +132,7 @@ export const signatureField: Field<Signature> = byteString(64, 64, "signature", 
 /** A compressed point; its prefix is checked here, that it lies on the curve where it is used. */
 export const point: Field<PublicKey> = {
   cddl: "point",
+  shape: { kind: "point" },
   decode(value, where) {
     demand(value instanceof Uint8Array && value.length === 33, where, "must have 33 bytes");
     demand(value[0] === 2 || value[0] === 3, where, "must be a compressed point");
@@ -124,12 +141,14 @@ export const point: Field<PublicKey> = {
   encode: (value) => value,
 };
 
-/** A UTF-8 text of at most `max` UTF-16 units. */
+/** A text of at most `max` bytes of UTF-8. */
 export const text = (max: number): Field<string> => ({
   cddl: `tstr .size (0..${max})`,
+  shape: { kind: "text", max },
   decode(value, where) {
     demand(typeof value === "string", where, "must be a text");
-    demand(value.length <= max, where, `must have at most ${max} characters, has ${value.length}`);
+    const length = utf8Length(value);
+    demand(length <= max, where, `must have at most ${max} bytes, has ${length}`);
     return value;
   },
   encode: (value) => value,
@@ -137,6 +156,7 @@ export const text = (max: number): Field<string> => ({
 
 export const flag: Field<boolean> = {
   cddl: "bool",
+  shape: { kind: "flag" },
   decode(value, where) {
     demand(typeof value === "boolean", where, "must be true or false");
     return value;
@@ -147,6 +167,7 @@ export const flag: Field<boolean> = {
 export function list<T>(of: Field<T>, max: number): Field<readonly T[]> {
   return {
     cddl: `[0*${max} ${of.cddl}]`,
+    shape: { kind: "list", of, max },
     decode(value, where) {
       demand(Array.isArray(value), where, "must be an array");
       demand(value.length <= max, where, `must have at most ${max} items, has ${value.length}`);
@@ -164,6 +185,7 @@ export function group<F extends Fields>(
   const entries = Object.entries(fields);
   return {
     cddl: name,
+    shape: { kind: "group", name, fields },
     decode(value, where) {
       demand(Array.isArray(value) && value.length === entries.length, where, `must be ${name}`);
       const out: Record<string, unknown> = {};
@@ -180,6 +202,7 @@ export function group<F extends Fields>(
 export function optional<T>(of: Field<T>): Field<T | undefined> {
   return {
     cddl: `${of.cddl} / null`,
+    shape: { kind: "optional", of },
     optional: true,
     decode: (value, where) => (value === null ? undefined : of.decode(value, where)),
     encode: (value) => (value === undefined ? null : of.encode(value)),

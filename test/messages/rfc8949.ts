@@ -1,0 +1,102 @@
+/** The examples of RFC 8949 appendix A, with what picobolt makes of each: a value, or the reason why it is refused. */
+import type { CborValue } from "../../core/messages/schema.ts";
+
+export type Sample = readonly [hex: string, outcome: { value: CborValue } | { refused: string }];
+
+const value = (value: CborValue) => ({ value });
+const refused = (refused: string) => ({ refused });
+const bytes = (...values: number[]) => Uint8Array.from(values);
+const map = (...entries: [number | string, CborValue][]) => new Map(entries);
+const float = refused("cbor-float");
+const tag = refused("cbor-tag");
+const indefinite = refused("cbor-indefinite-length");
+const simple = refused("cbor-simple-value");
+const range = refused("cbor-integer-range");
+const oneTo25 = Array.from({ length: 25 }, (_, i) => i + 1);
+
+export const samples: readonly Sample[] = [
+  ["00", value(0)],
+  ["01", value(1)],
+  ["0a", value(10)],
+  ["17", value(23)],
+  ["1818", value(24)],
+  ["1819", value(25)],
+  ["1864", value(100)],
+  ["1903e8", value(1000)],
+  ["1a000f4240", value(1000000)],
+  ["1b000000e8d4a51000", value(1000000000000)],
+  ["1bffffffffffffffff", range],
+  ["c249010000000000000000", tag],
+  ["3bffffffffffffffff", range],
+  ["c349010000000000000000", tag],
+  ["20", value(-1)],
+  ["29", value(-10)],
+  ["3863", value(-100)],
+  ["3903e7", value(-1000)],
+  ["f90000", float],
+  ["f98000", float],
+  ["f93c00", float],
+  ["fb3ff199999999999a", float],
+  ["f93e00", float],
+  ["f97bff", float],
+  ["fa47c35000", float],
+  ["fa7f7fffff", float],
+  ["fb7e37e43c8800759c", float],
+  ["f90001", float],
+  ["f90400", float],
+  ["f9c400", float],
+  ["fbc010666666666666", float],
+  ["f97c00", float],
+  ["f97e00", float],
+  ["f9fc00", float],
+  ["fa7f800000", float],
+  ["fa7fc00000", float],
+  ["faff800000", float],
+  ["fb7ff0000000000000", float],
+  ["fb7ff8000000000000", float],
+  ["fbfff0000000000000", float],
+  ["f4", value(false)],
+  ["f5", value(true)],
+  ["f6", value(null)],
+  ["f7", simple],
+  ["f0", simple],
+  ["f8ff", simple],
+  ["c074323031332d30332d32315432303a30343a30305a", tag],
+  ["c11a514b67b0", tag],
+  ["c1fb41d452d9ec200000", tag],
+  ["d74401020304", tag],
+  ["d818456449455446", tag],
+  ["d82076687474703a2f2f7777772e6578616d706c652e636f6d", tag],
+  ["40", value(bytes())],
+  ["4401020304", value(bytes(1, 2, 3, 4))],
+  ["60", value("")],
+  ["6161", value("a")],
+  ["6449455446", value("IETF")],
+  ["62225c", value('"\\')],
+  ["62c3bc", value("\u00fc")],
+  ["63e6b0b4", value("\u6c34")],
+  ["64f0908591", value("\ud800\udd51")],
+  ["80", value([])],
+  ["83010203", value([1, 2, 3])],
+  ["8301820203820405", value([1, [2, 3], [4, 5]])],
+  ["98190102030405060708090a0b0c0d0e0f101112131415161718181819", value(oneTo25)],
+  ["a0", value(map())],
+  ["a201020304", value(map([1, 2], [3, 4]))],
+  ["a26161016162820203", value(map(["a", 1], ["b", [2, 3]]))],
+  ["826161a161626163", value(["a", map(["b", "c"])])],
+  [
+    "a56161614161626142616361436164614461656145",
+    value(map(["a", "A"], ["b", "B"], ["c", "C"], ["d", "D"], ["e", "E"])),
+  ],
+  ["5f42010243030405ff", indefinite],
+  ["7f657374726561646d696e67ff", indefinite],
+  ["9fff", indefinite],
+  ["9f018202039f0405ffff", indefinite],
+  ["9f01820203820405ff", indefinite],
+  ["83018202039f0405ff", indefinite],
+  ["83019f0203ff820405", indefinite],
+  ["9f0102030405060708090a0b0c0d0e0f101112131415161718181819ff", indefinite],
+  ["bf61610161629f0203ffff", indefinite],
+  ["826161bf61626163ff", indefinite],
+  ["bf6346756ef563416d7421ff", indefinite],
+];
