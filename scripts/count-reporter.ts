@@ -4,8 +4,10 @@ import type { Reporter, SerializedError, TestModule } from "vitest/node";
 export class CountReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly SerializedError[]): void {
     let passed = 0;
-    // An error outside any test, and a file or suite that could not run, count as one failure each.
-    let failed = unhandledErrors.length;
+    const failedSteps = (process.env.PICOBOLT_FAILED_STEPS ?? "").split(" ").filter(Boolean);
+    // One failure each: a step before the tests (scripts/test.sh), an error outside any test, and a
+    // file or suite that could not run.
+    let failed = failedSteps.length + unhandledErrors.length;
     const skipped: string[] = [];
     for (const module of modules) {
       failed += module.errors().length;
@@ -17,6 +19,7 @@ export class CountReporter implements Reporter {
         else failed++;
       }
     }
+    for (const step of failedSteps) console.log(`failed: ${step} (see above)`);
     for (const name of skipped) console.log(`skipped: ${name}`);
     if (skipped.length > 0) console.log(`${skipped.length} skipped (named above)`);
     console.log(`${passed} passed, ${failed} failed`);
