@@ -2,9 +2,9 @@
 import type { Crypto } from "../ports/crypto.ts";
 import { type Txid, txid } from "../primitives/brands.ts";
 import { concat, equal } from "../primitives/bytes.ts";
-import { assert } from "../primitives/errors.ts";
+import { assert, ProtocolViolation } from "../primitives/errors.ts";
+import { parseTransaction, serializeTransaction } from "../transactions/transaction.ts";
 import { HEADER_BYTES, headerMerkleRoot } from "./headers.ts";
-import { scanTransaction } from "./transaction-scan.ts";
 
 /** A block of 4 million weight units holds at most 16,666 transactions of the least size (60 bytes). */
 export const MAX_BRANCH_LENGTH = 15;
@@ -38,7 +38,7 @@ export type InclusionOutcome =
 
 /** Checks that the transaction stands in the block with this header. Its witness is not covered by the proof. */
 export function verifyInclusion(crypto: Crypto, proof: InclusionProof): InclusionOutcome {
-  const stripped = scanTransaction(proof.raw)?.stripped;
+  const stripped = withoutWitness(proof.raw);
   if (stripped === undefined) return refused("transaction", "not a whole transaction");
   if (stripped.length === INNER_NODE_BYTES) {
     return refused("transaction-64-bytes", "a transaction of 64 bytes may be an inner node");
@@ -87,6 +87,16 @@ export function merkleBranch(
     level = levelAbove(crypto, level);
   }
   return branch;
+}
+
+/** What the txid is the hash of; undefined where the bytes are not one whole transaction. */
+function withoutWitness(raw: Uint8Array): Uint8Array | undefined {
+  try {
+    return serializeTransaction(parseTransaction(raw), { witness: false });
+  } catch (error) {
+    if (error instanceof ProtocolViolation) return undefined;
+    throw error;
+  }
 }
 
 /** The root that a branch leads to; undefined where a right node equals its left one (CVE-2012-2459). */

@@ -23,7 +23,10 @@ export interface ConfirmedTransaction {
   readonly branch: readonly Uint8Array[];
 }
 
-/** One block as the watcher sees it: the header and the transactions that concern watched outpoints and scripts. */
+/**
+ * One block as the watcher sees it: the header, and the transactions that spend a watched outpoint or pay a watched
+ * script, with those in the same block that spend what they made, in the order of the block.
+ */
 export interface BlockEvent {
   readonly height: BlockHeight;
   /** 80 bytes. */
@@ -32,10 +35,10 @@ export interface BlockEvent {
 }
 
 export interface ChainListener {
-  /** Blocks arrive in order of height. */
-  blockConnected(block: BlockEvent): void;
+  /** Blocks arrive in order of height. The next event waits for the promise: what is watched by then is looked for in it. */
+  blockConnected(block: BlockEvent): void | Promise<void>;
   /** The block at `height` left the chain; called from the tip downwards. */
-  blockDisconnected(height: BlockHeight): void;
+  blockDisconnected(height: BlockHeight): void | Promise<void>;
   /** A transaction that concerns what is watched entered the mempool (a hint, it may never confirm). */
   transactionSeen?(raw: Uint8Array): void;
 }
@@ -52,7 +55,7 @@ export interface ChainSource {
   readonly name: string;
   /** 32 bytes, as in block headers. */
   readonly genesisHash: Uint8Array;
-  /** Starts delivering blocks from `fromHeight` on. */
+  /** Starts delivering blocks from `fromHeight` on; once per source. */
   subscribe(listener: ChainListener, fromHeight: BlockHeight): void;
   watchOutpoint(outpoint: Outpoint): void;
   watchScript(script: Uint8Array): void;

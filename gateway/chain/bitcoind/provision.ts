@@ -1,0 +1,193 @@
+/** Finds a bitcoind to run: the one that is named or installed, or on Debian and Ubuntu one unpacked privately into a cache folder. */
+import { execFile } from "node:child_process";
+import { accessSync, constants, existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { delimiter, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+/** How to start it: a program and the arguments that come before bitcoind's own. */
+export interface BitcoindProgram {
+  readonly command: string;
+  readonly leadingArguments: readonly string[];
+  readonly origin: "BITCOIND" | "PATH" | "cache";
+}
+
+export interface ProvisionOptions {
+  /** Where an unpacked bitcoind is kept; `.cache/bitcoind` in the project unless told. */
+  readonly cacheFolder?: string;
+  readonly onProgress?: (line: string) => void;
+}
+
+/** There is none, and none can be had here; the message says what a person can do. */
+export class BitcoindUnavailable extends Error {
+  override readonly name = "BitcoindUnavailable";
+}
+
+const PROJECT = fileURLToPath(new URL("../../../", import.meta.url));
+const PACKAGE = "bitcoin-knots";
+const SUITE = "sid";
+const MIRROR = "http://deb.debian.org/debian";
+const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
+const DOWNLOAD_TIMEOUT_MS = 300_000;
+const LOCK_STALE_MS = 600_000;
+const LOADERS = { x64: "usr/lib64/ld-linux-x86-64.so.2", arm64: "usr/lib/ld-linux-aarch64.so.1" };
+const LIBRARIES = { x64: "usr/lib/x86_64-linux-gnu", arm64: "usr/lib/aarch64-linux-gnu" };
+const run = promisify(execFile);
+
+/** A bitcoind that is here already; "downloadable" where one can be fetched; throws BitcoindUnavailable otherwise. */
+export function findBitcoind(options: ProvisionOptions = {}): BitcoindProgram | "downloadable" {
+  const named = process.env.BITCOIND;
+  if (named !== undefined && named !== "") {
+    if (!isExecutable(named)) throw new BitcoindUnavailable(`BITCOIND=${named} is no program`);
+    return { command: resolve(named), leadingArguments: [], origin: "BITCOIND" };
+  }
+  const installed = onPath("bitcoind");
+  if (installed) return { command: installed, leadingArguments: [], origin: "PATH" };
+  const cached = unpackedIn(join(cacheFolder(options), "root"));
+  if (cached) return cached;
+  if (canDownload()) return "downloadable";
+  throw new BitcoindUnavailable(
+    "no bitcoind: install Bitcoin Core or Knots 29 or newer, or set BITCOIND to its path " +
+      "(only Debian and Ubuntu on x86-64 or arm64 can fetch one by themselves)",
+  );
+}
+
+/** A bitcoind to run, downloaded and unpacked where there is none; several callers at once share one download. */
+export async function provideBitcoind(options: ProvisionOptions = {}): Promise<BitcoindProgram> {
+  const found = findBitcoind(options);
+  if (found !== "downloadable") return found;
+  const folder = cacheFolder(options);
+  await mkdir(folder, { recursive: true });
+  return withLock(join(folder, "lock"), async () => {
+    const meanwhile = findBitcoind(options);
+    if (meanwhile !== "downloadable") return meanwhile;
+    await download(folder, options.onProgress ?? (() => undefined));
+    const program = unpackedIn(join(folder, "root"));
+    if (!program)
+      throw new BitcoindUnavailable(`Debian's ${PACKAGE} holds no bitcoind for this CPU`);
+    return program;
+  });
+}
+
+/** apt checks the signatures and checksums; nothing is installed and no system file is touched. */
+async function download(folder: string, progress: (line: string) => void): Promise<void> {
+  const work = await mkdtemp(join(folder, "download-"));
+  try {
+    await Promise.all(
+      ["lists/partial", "cache/archives/partial", "root"].map((name) =>
+        mkdir(join(work, name), { recursive: true }),
+      ),
+    );
+    const sources = join(work, "sources.list");
+    const signedBy = existsSync(KEYRING) ? `[signed-by=${KEYRING}] ` : "";
+    await writeFile(sources, `deb ${signedBy}${MIRROR} ${SUITE} main\n`);
+    const apt = (...words: string[]) =>
+      command("apt-get", [...aptOptions(work, sources), "-qq", ...words]);
+    progress(`reading the package list of Debian ${SUITE}`);
+    await apt("update");
+    progress(`downloading ${PACKAGE} and its libraries (about 27 MB)`);
+    await apt("-y", "--download-only", "--no-install-recommends", "install", PACKAGE);
+    const archives = join(work, "cache/archives");
+    const packages = (await readdir(archives)).filter((name) => name.endsWith(".deb"));
+    progress(`unpacking ${packages.length} packages into ${folder}`);
+    for (const name of packages) {
+      await command("dpkg-deb", ["-x", join(archives, name), join(work, "root")]);
+    }
+    await rename(join(work, "root"), join(folder, "root"));
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+function aptOptions(work: string, sources: string): string[] {
+  return [
+    `Dir::Etc::sourcelist=${sources}`,
+    "Dir::Etc::sourceparts=/dev/null",
+    // Hooks of the system's own configuration would act on the system's folders.
+    "DPkg::Post-Invoke=",
+    "APT::Update::Post-Invoke=",
+    "APT::Update::Post-Invoke-Success=",
+    `Dir::State::Lists=${join(work, "lists")}`,
+    `Dir::Cache=${join(work, "cache")}`,
+    "Dir::State::status=/dev/null",
+    "Binary::apt-get::APT::Keep-Downloaded-Packages=true",
+    "APT::Sandbox::User=",
+    "Acquire::Languages=none",
+    "Debug::NoLocking=true",
+  ].flatMap((option) => ["-o", option]);
+}
+
+async function command(program: string, words: readonly string[]): Promise<void> {
+  try {
+    await run(program, words, { timeout: DOWNLOAD_TIMEOUT_MS, maxBuffer: 16 * 1024 * 1024 });
+  } catch (error) {
+    const { stderr } = error as { stderr?: string };
+    const words200 = (stderr ?? "").trim().split("\n").slice(-3).join(" ").slice(0, 400);
+    throw new BitcoindUnavailable(
+      `could not fetch Debian's ${PACKAGE} (${program}: ${words200 || String(error)}); ` +
+        `${existsSync(KEYRING) ? "" : "install debian-archive-keyring, so that apt can check it; or "}` +
+        "install Bitcoin Core or Knots 29 or newer, or set BITCOIND to its path",
+    );
+  }
+}
+
+/** Debian's own dynamic loader and libraries come with it: the system's may be older. */
+function unpackedIn(root: string): BitcoindProgram | undefined {
+  const cpu = process.arch === "x64" || process.arch === "arm64" ? process.arch : undefined;
+  if (cpu === undefined) return undefined;
+  const loader = join(root, LOADERS[cpu]);
+  const program = join(root, "usr/bin/bitcoind");
+  if (!existsSync(loader) || !existsSync(program)) return undefined;
+  return {
+    command: loader,
+    leadingArguments: ["--library-path", join(root, LIBRARIES[cpu]), program],
+    origin: "cache",
+  };
+}
+
+function canDownload(): boolean {
+  const cpu = process.arch === "x64" || process.arch === "arm64";
+  return process.platform === "linux" && cpu && !!onPath("apt-get") && !!onPath("dpkg-deb");
+}
+
+function cacheFolder(options: ProvisionOptions): string {
+  return resolve(options.cacheFolder ?? join(PROJECT, ".cache/bitcoind"));
+}
+
+function onPath(name: string): string | undefined {
+  const folders = (process.env.PATH ?? "").split(delimiter).filter((folder) => folder !== "");
+  return folders.map((folder) => join(folder, name)).find(isExecutable);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** One process at a time; a lock whose holder died is taken over when it is old. */
+async function withLock<T>(path: string, action: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      await mkdir(path);
+      break;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    }
+    const age = await stat(path).then(
+      (found) => Date.now() - found.mtimeMs,
+      () => 0,
+    );
+    if (age > LOCK_STALE_MS) await rm(path, { recursive: true, force: true });
+    else await new Promise((wake) => setTimeout(wake, 200));
+  }
+  try {
+    return await action();
+  } finally {
+    await rm(path, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,199 @@
+/** bitcoind's own wallet as ChainWallet: it selects and signs, and gives bech32 change; keys never leave the node. */
+import type { ChainWallet, ChildRequest, Outpoint, TxOutput } from "../../../core/ports/chain.ts";
+import type { Satoshi } from "../../../core/primitives/brands.ts";
+import { fromHex, toHex } from "../../../core/primitives/bytes.ts";
+import {
+  parseTransaction,
+  sameOutpoint,
+  serializeTransaction,
+  type Transaction,
+} from "../../../core/transactions/transaction.ts";
+import { addFee, type CoinSource, fundChild, type WalletCoin } from "../fee-payer.ts";
+import { InsufficientFunds } from "../insufficient-funds.ts";
+import { type BitcoindRpc, RpcError, type WalletRpc } from "./rpc.ts";
+import { btcFromSatoshi, satoshiFromBtc, satPerVb, toDisplay } from "./units.ts";
+
+export interface WalletOptions {
+  /** Confirmations that coins need before they fund a channel; unconfirmed ones could take the channel with them. */
+  readonly minConfirmations?: number;
+}
+
+/** bitcoind's rpc/protocol.h and wallet errors. */
+const RPC_WALLET_ERROR = -4;
+const RPC_WALLET_INSUFFICIENT_FUNDS = -6;
+const RPC_WALLET_NOT_FOUND = -18;
+const RPC_WALLET_ALREADY_LOADED = -35;
+/** Below it `fundrawtransaction` refuses (1 sat per virtual byte). */
+const MIN_PER_KW = 250;
+
+export class BitcoindWallet implements ChainWallet {
+  readonly #node: BitcoindRpc;
+  readonly #rpc: WalletRpc;
+  readonly #minConfirmations: number;
+  readonly #coins: CoinSource;
+
+  private constructor(node: BitcoindRpc, name: string, options: WalletOptions) {
+    this.#node = node;
+    this.#rpc = node.wallet(name);
+    this.#minConfirmations = options.minConfirmations ?? 1;
+    this.#coins = {
+      select: (amount, feeratePerKw) => this.#select(amount, feeratePerKw),
+      coin: (outpoint) => this.#coin(outpoint),
+      sign: (transaction, coins) => this.#sign(transaction, coins),
+      newScript: () => this.newScript(),
+      unlock: (coins) => this.#unlock(coins.map((coin) => coin.outpoint)),
+    };
+  }
+
+  /** Loads the wallet of that name, or creates it. */
+  static async open(
+    node: BitcoindRpc,
+    name: string,
+    options: WalletOptions = {},
+  ): Promise<BitcoindWallet> {
+    try {
+      await node.call("loadwallet", name);
+    } catch (error) {
+      if (!(error instanceof RpcError)) throw error;
+      if (error.code === RPC_WALLET_NOT_FOUND) await node.call("createwallet", name);
+      else if (!isLoaded(error)) throw error;
+    }
+    return new BitcoindWallet(node, name, options);
+  }
+
+  async newScript(): Promise<Uint8Array> {
+    const address = await this.#rpc.call<string>("getnewaddress", "", "bech32");
+    const info = await this.#rpc.call<{ scriptPubKey: string }>("getaddressinfo", address);
+    return fromHex(info.scriptPubKey);
+  }
+
+  /** What is the wallet's own, confirmed or its own change. */
+  async balance(): Promise<Satoshi> {
+    const { mine } = await this.#rpc.call<{ mine: { trusted: number } }>("getbalances");
+    return satoshiFromBtc(mine.trusted);
+  }
+
+  async fund(outputs: readonly TxOutput[], feeratePerKw: number): Promise<Uint8Array> {
+    const funded = await this.#fundRaw(outputs, feeratePerKw);
+    const outpoints = funded.inputs.map((input) => input.outpoint);
+    try {
+      const coins = await Promise.all(outpoints.map((outpoint) => this.#wanted(outpoint)));
+      const signed = await this.#sign(funded, coins);
+      if (signed.inputs.some((input) => input.witness.length === 0)) {
+        throw new Error(
+          "the wallet holds coins that are not segwit, and a channel funded with them could be " +
+            "lost by malleation; send them to a bech32 address of the wallet first",
+        );
+      }
+      return serializeTransaction(signed);
+    } catch (error) {
+      await this.#unlock(outpoints);
+      throw error;
+    }
+  }
+
+  fundChild(request: ChildRequest): Promise<Uint8Array> {
+    return fundChild(this.#coins, request);
+  }
+
+  addFee(raw: Uint8Array, inputs: readonly TxOutput[], feeratePerKw: number): Promise<Uint8Array> {
+    return addFee(this.#coins, raw, inputs, feeratePerKw);
+  }
+
+  async release(raw: Uint8Array): Promise<void> {
+    await this.#unlock(parseTransaction(raw).inputs.map((input) => input.outpoint));
+  }
+
+  /** The node fills in inputs and change, and sets the coins aside. */
+  async #fundRaw(outputs: readonly TxOutput[], feeratePerKw: number): Promise<Transaction> {
+    const draft = { version: 2, inputs: [], outputs, locktime: 0 };
+    const options = {
+      fee_rate: satPerVb(Math.max(feeratePerKw, MIN_PER_KW)),
+      minconf: this.#minConfirmations,
+      change_type: "bech32",
+      lockUnspents: true,
+    };
+    try {
+      const { hex } = await this.#rpc.call<{ hex: string }>(
+        "fundrawtransaction",
+        toHex(serializeTransaction(draft)),
+        options,
+        false, // without inputs, the count of outputs could be taken for the segwit flag
+      );
+      return parseTransaction(fromHex(hex));
+    } catch (error) {
+      if (error instanceof RpcError && isInsufficient(error)) {
+        throw new InsufficientFunds(`the node's wallet: ${error.reason}`);
+      }
+      throw error;
+    }
+  }
+
+  /** The node's own coin selection, asked through a payment to ourselves that is never made. */
+  async #select(amount: Satoshi, feeratePerKw: number): Promise<readonly WalletCoin[]> {
+    const script = await this.newScript();
+    const funded = await this.#fundRaw([{ script, amount }], feeratePerKw);
+    return Promise.all(funded.inputs.map((input) => this.#wanted(input.outpoint)));
+  }
+
+  async #wanted(outpoint: Outpoint): Promise<WalletCoin> {
+    const coin = await this.#coin(outpoint);
+    if (coin === undefined) throw new Error(`the coin ${toDisplay(outpoint.txid)} is gone`);
+    return coin;
+  }
+
+  async #coin(outpoint: Outpoint): Promise<WalletCoin | undefined> {
+    const found = await this.#node.call<{
+      value: number;
+      scriptPubKey: { hex: string };
+    } | null>("gettxout", toDisplay(outpoint.txid), outpoint.vout, false);
+    if (found === null) return undefined;
+    const output = {
+      script: fromHex(found.scriptPubKey.hex),
+      amount: satoshiFromBtc(found.value),
+    };
+    return { outpoint, output };
+  }
+
+  /** Takes over only the wallet's own signatures: other inputs keep what they have. */
+  async #sign(transaction: Transaction, coins: readonly WalletCoin[]): Promise<Transaction> {
+    if (coins.length === 0) return transaction;
+    const { hex } = await this.#rpc.call<{ hex: string }>(
+      "signrawtransactionwithwallet",
+      toHex(serializeTransaction(transaction)),
+      coins.map(({ outpoint, output }) => ({
+        txid: toDisplay(outpoint.txid),
+        vout: outpoint.vout,
+        scriptPubKey: toHex(output.script),
+        amount: btcFromSatoshi(output.amount),
+      })),
+    );
+    const signed = parseTransaction(fromHex(hex));
+    const inputs = transaction.inputs.map((input, i) => {
+      if (!coins.some((coin) => sameOutpoint(coin.outpoint, input.outpoint))) return input;
+      const mine = signed.inputs[i];
+      if (!mine || (mine.witness.length === 0 && mine.scriptSig.length === 0)) {
+        throw new Error("the node's wallet did not sign its own coin: is it locked?");
+      }
+      return { ...input, scriptSig: mine.scriptSig, witness: mine.witness };
+    });
+    return { ...transaction, inputs };
+  }
+
+  async #unlock(outpoints: readonly Outpoint[]): Promise<void> {
+    const locked = await this.#rpc.call<{ txid: string; vout: number }[]>("listlockunspent");
+    const ours = outpoints.map(({ txid, vout }) => ({ txid: toDisplay(txid), vout }));
+    const both = ours.filter((o) => locked.some((l) => l.txid === o.txid && l.vout === o.vout));
+    if (both.length > 0) await this.#rpc.call("lockunspent", true, both);
+  }
+}
+
+function isLoaded(error: RpcError): boolean {
+  if (error.code === RPC_WALLET_ALREADY_LOADED) return true;
+  return error.code === RPC_WALLET_ERROR && error.reason.includes("already loaded");
+}
+
+function isInsufficient(error: RpcError): boolean {
+  if (error.code === RPC_WALLET_INSUFFICIENT_FUNDS) return true;
+  return error.code === RPC_WALLET_ERROR && /insufficient|fee needed/i.test(error.reason);
+}

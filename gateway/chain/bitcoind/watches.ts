@@ -1,0 +1,49 @@
+/** What is watched on chain, and which transactions of a block concern it. */
+import type { Outpoint } from "../../../core/ports/chain.ts";
+import { type BlockTransaction, outpointKey } from "./block-scan.ts";
+
+/** Watches are never dropped one by one; this many are some hundred bytes each. */
+export const MAX_WATCHES = 1_000_000;
+
+export class Watches {
+  readonly outpoints = new Set<string>();
+  readonly scripts = new Set<string>();
+
+  get size(): number {
+    return this.outpoints.size + this.scripts.size;
+  }
+
+  outpoint({ txid, vout }: Outpoint): void {
+    this.#add(this.outpoints, outpointKey(txid, vout));
+  }
+
+  script(script: Uint8Array): void {
+    this.#add(this.scripts, Buffer.from(script).toString("hex"));
+  }
+
+  concerns(transaction: BlockTransaction): boolean {
+    return (
+      transaction.spends.some((key) => this.outpoints.has(key)) ||
+      transaction.scripts.some((script) => this.scripts.has(script))
+    );
+  }
+
+  /** Indices of the transactions that concern a watch, and of those in the block that spend what they made. */
+  concernedIn(transactions: readonly BlockTransaction[]): number[] {
+    const indices: number[] = [];
+    const made = new Set<string>();
+    transactions.forEach((transaction, index) => {
+      if (!this.concerns(transaction) && !transaction.spends.some((key) => made.has(key))) return;
+      indices.push(index);
+      transaction.scripts.forEach((_, vout) => {
+        made.add(outpointKey(transaction.txid, vout));
+      });
+    });
+    return indices;
+  }
+
+  #add(set: Set<string>, key: string): void {
+    if (set.size >= MAX_WATCHES) throw new RangeError(`more than ${MAX_WATCHES} watches`);
+    set.add(key);
+  }
+}
