@@ -17,6 +17,8 @@ export interface Declaration {
   readonly maxAcceptedHtlcs: number;
   /** Empty: none. */
   readonly upfrontShutdownScript: Uint8Array;
+  /** Our payment and delayed keys are the owner's and not derived from the seed (DESIGN "Cold payout"); only of local interest. */
+  readonly coldPayout?: boolean;
 }
 
 export interface ChannelTerms {

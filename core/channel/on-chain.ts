@@ -1,0 +1,206 @@
+/** The channel's end on chain: what is watched, when we publish, what is claimed (BOLT 5); all derived anew at each block. */
+import { closeLocally } from "../chain/monitor/close-locally.ts";
+import { resolve } from "../chain/monitor/resolve.ts";
+import type {
+  ChainFact,
+  ChainFacts,
+  Resolution,
+  WatchedChannel,
+} from "../chain/monitor/watched.ts";
+import type { BlockHeight } from "../primitives/brands.ts";
+import { equal } from "../primitives/bytes.ts";
+import { assert } from "../primitives/errors.ts";
+import {
+  parseTransaction,
+  sameOutpoint,
+  type Transaction,
+  transactionId,
+} from "../transactions/transaction.ts";
+import { archivedHtlc } from "./archive.ts";
+import type { Context } from "./context.ts";
+import type { Draft } from "./draft.ts";
+import { considerReady, fundingConfirmed } from "./funding.ts";
+import { type ChannelRecord, MAX_FACTS, type Phase } from "./record.ts";
+import { commitmentSpec, localState, remoteNextState, remoteState } from "./state.ts";
+
+/** Phases in which nothing has been published yet. */
+const OPEN_PHASES: readonly Phase[] = ["awaiting-funding", "normal", "closing"];
+
+/** What the monitor needs, from the record alone. */
+export function watchedChannel(context: Context, record: ChannelRecord): WatchedChannel {
+  const { terms, localNumber, remoteNumber, remoteNextPoint } = record;
+  const remote = remoteState(record);
+  const next = record.awaitingRevocation ? remoteNextState(record) : undefined;
+  const nextNumber = (remoteNumber + 1) as typeof remoteNumber;
+  assert(!next || remoteNextPoint, "a signed commitment has a point");
+  const live = (next ?? remote).htlcs.concat(remote.htlcs);
+  return {
+    terms,
+    local: {
+      spec: commitmentSpec(localState(record), "local", localNumber),
+      remoteSignature: record.localSignature,
+      remoteHtlcSignatures: record.localHtlcSignatures,
+    },
+    remote: {
+      spec: commitmentSpec(remote, "remote", remoteNumber),
+      perCommitmentPoint: record.remotePoint,
+    },
+    ...(next && remoteNextPoint
+      ? {
+          remoteNext: {
+            spec: commitmentSpec(next, "remote", nextNumber),
+            perCommitmentPoint: remoteNextPoint,
+          },
+        }
+      : {}),
+    secrets: record.secrets,
+    archive: [...context.archive, ...live.map((htlc) => archivedHtlc(context, htlc, remoteNumber))],
+    preimages: record.base.htlcs.flatMap(({ offeredByLocal, preimage }) =>
+      !offeredByLocal && preimage ? [preimage] : [],
+    ),
+    payoutScript: context.payoutScript,
+    outdated: record.outdated,
+  };
+}
+
+/** Our commitment is to be published; `reason` is for people. */
+export function forceClose(draft: Draft, reason: string): void {
+  const { record } = draft;
+  if (!OPEN_PHASES.includes(record.phase)) return;
+  draft.change({ phase: "force-closing" });
+  draft.notify({ type: "forceClosing", reason });
+  draft.send({ type: "error", channelId: record.channelId, data: `closing on chain: ${reason}` });
+  publish(draft);
+}
+
+/** A confirmed transaction that creates or spends something of ours. */
+export function confirmed(draft: Draft, fact: ChainFact): void {
+  const { context, record } = draft;
+  const transaction = parseTransaction(fact.raw);
+  const txid = transactionId(context.crypto, transaction);
+  if (equal(txid, record.terms.fundingOutpoint.txid)) {
+    fundingConfirmed(draft, transaction, fact.height);
+    return;
+  }
+  if (!concernsUs(context, record, transaction)) return;
+  const known = record.facts.filter(({ raw }) => !equal(raw, fact.raw));
+  const facts = [...known, fact].sort((a, b) => a.height - b.height).slice(0, MAX_FACTS);
+  draft.change({ facts });
+  if (spends(transaction, record.terms.fundingOutpoint)) draft.change({ phase: "on-chain" });
+}
+
+function spends(transaction: Transaction, outpoint: { txid: Uint8Array; vout: number }): boolean {
+  return transaction.inputs.some((input) => sameOutpoint(input.outpoint, outpoint as never));
+}
+
+/** It spends the funding output, or an output of a transaction that does. */
+function concernsUs(context: Context, record: ChannelRecord, transaction: Transaction): boolean {
+  if (spends(transaction, record.terms.fundingOutpoint)) return true;
+  return record.facts.some(({ raw }) => {
+    const txid = transactionId(context.crypto, parseTransaction(raw));
+    return transaction.inputs.some(({ outpoint }) => equal(outpoint.txid, txid));
+  });
+}
+
+/** The blocks from `fromHeight` on are gone, and with them what they confirmed. */
+export function reorganised(draft: Draft, fromHeight: BlockHeight): void {
+  const { record } = draft;
+  if (record.fundingHeight !== undefined && record.fundingHeight >= fromHeight) {
+    draft.change({ fundingHeight: undefined });
+    draft.notify({ type: "fundingReorganised" });
+  }
+  const facts = record.facts.filter(({ height }) => height < fromHeight);
+  if (facts.length === record.facts.length) return;
+  draft.change({ facts });
+  const spent = facts.some(({ raw }) =>
+    spends(parseTransaction(raw), record.terms.fundingOutpoint),
+  );
+  if (record.phase === "on-chain" && !spent) draft.change({ phase: phaseUnspent(record) });
+}
+
+/** Where a channel stands whose ending was undone: what was under way goes on. */
+function phaseUnspent(record: ChannelRecord): Phase {
+  if (record.outdated) return "outdated";
+  return record.mutualCloses.length > 0 ? "closing" : "force-closing";
+}
+
+/** A new tip: depth, deadlines, and whatever has to be published now. */
+export function onTip(draft: Draft): void {
+  considerReady(draft);
+  if (draft.ended !== undefined) return;
+  considerDeadlines(draft);
+  publish(draft);
+}
+
+/** An HTLC that only the chain can settle now. */
+function considerDeadlines(draft: Draft): void {
+  const { context, record } = draft;
+  if (!OPEN_PHASES.includes(record.phase)) return;
+  const { tipHeight, policy } = context;
+  for (const htlc of [...localState(record).htlcs, ...remoteState(record).htlcs]) {
+    const expired = tipHeight >= htlc.cltvExpiry + policy.timeoutGraceBlocks;
+    if (htlc.offeredByLocal && expired) {
+      forceClose(draft, `HTLC ${htlc.id} that we offered expired at block ${htlc.cltvExpiry}`);
+      return;
+    }
+    const late = tipHeight >= htlc.cltvExpiry - policy.fulfillSafetyBlocks;
+    if (!htlc.offeredByLocal && htlc.preimage && late) {
+      forceClose(draft, `HTLC ${htlc.id} expires at ${htlc.cltvExpiry} and is not yet settled`);
+      return;
+    }
+  }
+}
+
+/** Publishes, watches and tells what the monitor says. */
+function publish(draft: Draft): void {
+  const { context, record } = draft;
+  const facts: ChainFacts = { tipHeight: context.tipHeight, confirmed: record.facts };
+  const { irrevocableDepth } = context.policy;
+  const policy = { feeratesPerKw: context.feerates, irrevocableDepth };
+  if (record.phase === "closing") {
+    for (const raw of record.mutualCloses) draft.emit({ type: "publishClose", raw });
+  }
+  if (record.phase === "force-closing") {
+    const claims = closeLocally(context, watchedChannel(context, record), facts, policy);
+    for (const claim of claims) draft.emit({ type: "publish", claim });
+  }
+  if (record.phase !== "on-chain") return;
+  const resolution = resolve(context, watchedChannel(context, record), facts, policy);
+  for (const outpoint of resolution.watch) draft.emit({ type: "watch", outpoint });
+  for (const claim of resolution.claims) draft.emit({ type: "publish", claim });
+  tellHtlcs(draft, resolution);
+  const { ending, outputs } = resolution;
+  draft.notify({ type: "onChain", ending, outputs, tipHeight: context.tipHeight });
+  if (resolution.complete) {
+    draft.notify({ type: "closed", ending, outputs });
+    draft.ended = `closed on chain (${ending})`;
+  }
+}
+
+/** What the chain decided about HTLCs that we offered; each is told once. */
+function tellHtlcs(draft: Draft, resolution: Resolution): void {
+  const { crypto } = draft.context;
+  for (const preimage of resolution.preimages) {
+    const { base } = draft.record;
+    const hash = crypto.sha256(preimage);
+    const htlc = base.htlcs.find(
+      (h) => h.offeredByLocal && !h.preimage && equal(h.paymentHash, hash),
+    );
+    if (!htlc) continue;
+    const htlcs = base.htlcs.map((h) => (h === htlc ? { ...h, preimage } : h));
+    draft.change({ base: { ...base, htlcs } });
+    draft.notify({ type: "htlcFulfilled", htlc, preimage });
+  }
+  for (const id of resolution.failedHtlcIds) {
+    const { failedOnChain, base, pending } = draft.record;
+    if (failedOnChain.includes(id)) continue;
+    const added = [...pending.localSigned, ...pending.localAcked].flatMap((update) =>
+      update.type === "add" ? [update.htlc] : [],
+    );
+    const htlc = [...base.htlcs, ...added].find((h) => h.offeredByLocal && h.id === id);
+    if (!htlc) continue;
+    draft.change({ failedOnChain: [...failedOnChain, id] });
+    const { paymentHash } = htlc;
+    draft.notify({ type: "htlcFailed", htlcId: id, paymentHash, reason: new Uint8Array(0) });
+  }
+}

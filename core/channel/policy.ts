@@ -1,0 +1,35 @@
+/** The limits and choices that a node starts from; an operator changes fields, never code. */
+import { milliSatoshi, satoshi } from "../primitives/brands.ts";
+import type { ChannelPolicy } from "./context.ts";
+
+/** For a gateway or any host. */
+export const hostPolicy: ChannelPolicy = {
+  channelTypes: ["zero_fee_commitments", "anchors", "static_remotekey"],
+  minFundingSatoshis: satoshi(10_000),
+  maxFundingSatoshis: satoshi(16_777_215), // below 2^24 (BOLT 2, without option_support_large_channel)
+  dustLimitSatoshis: satoshi(354),
+  maxDustLimitSatoshis: satoshi(1_062),
+  htlcMinimumMsat: milliSatoshi(1),
+  maxHtlcValueInFlightMsat: milliSatoshi(Number.MAX_SAFE_INTEGER),
+  maxAcceptedHtlcs: 483,
+  reservePpm: 10_000,
+  allowZeroReserve: true,
+  toSelfDelay: 144,
+  maxToSelfDelay: 2_016,
+  minimumDepth: 3,
+  maxMinimumDepth: 144,
+  minFeeratePerKw: 253,
+  maxFeeratePerKw: 250_000,
+  acceptsZeroConf: () => false,
+  fulfillSafetyBlocks: 18,
+  timeoutGraceBlocks: 3,
+  irrevocableDepth: 100,
+  maxDustExposureMsat: milliSatoshi(50_000_000),
+};
+
+/** For a microcontroller: few HTLCs, small records. */
+export const devicePolicy: ChannelPolicy = {
+  ...hostPolicy,
+  maxAcceptedHtlcs: 30,
+  maxDustExposureMsat: milliSatoshi(5_000_000),
+};

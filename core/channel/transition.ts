@@ -1,0 +1,283 @@
+/** A channel as a function: (context, channel, input) → channel and effects; nothing else is read, nothing else is changed. */
+import type { Message } from "../messages/message.ts";
+import type { PublicKey } from "../primitives/brands.ts";
+import { ProtocolViolation, unreachable } from "../primitives/errors.ts";
+import {
+  advanceClosing,
+  close,
+  receiveClosingComplete,
+  receiveClosingSig,
+  receiveShutdown,
+} from "./closing.ts";
+import {
+  receiveCommitmentSigned,
+  receiveReceipt,
+  receiveRevokeAndAck,
+  signWhenDue,
+} from "./commitments.ts";
+import type { Context } from "./context.ts";
+import { type Channel, Draft, type Transition } from "./draft.ts";
+import type { Effect } from "./effects.ts";
+import { receiveChannelReady } from "./funding.ts";
+import type { Command, Input } from "./inputs.ts";
+import { confirmed, forceClose, onTip, reorganised } from "./on-chain.ts";
+import {
+  ended,
+  funded,
+  type Opening,
+  open,
+  receiveAccept,
+  receiveFundingCreated,
+  receiveFundingSigned,
+} from "./opening.ts";
+import { type ChannelRecord, freshSession } from "./record.ts";
+import { connect, receiveReestablish } from "./reestablish.ts";
+import { propose, receiveUpdate } from "./updates.ts";
+
+export { accept } from "./opening.ts";
+
+/** Opens a channel: the first transition of the opener. */
+export const openChannel = open;
+
+/** A channel read from its record after a restart. */
+export function restored(record: ChannelRecord): Channel {
+  return { kind: "live", record, session: freshSession };
+}
+
+/** A breach by the peer changes nothing durable: it is told, and the link is closed. */
+export function transition(context: Context, channel: Channel, input: Input): Transition {
+  try {
+    return step(context, channel, input);
+  } catch (cause) {
+    if (!(cause instanceof ProtocolViolation)) throw cause;
+    return violated(channel, cause);
+  }
+}
+
+function step(context: Context, channel: Channel, input: Input): Transition {
+  switch (channel.kind) {
+    case "opening":
+      return stepOpening(context, channel.opening, input);
+    case "live":
+      return stepLive(context, channel, input);
+    case "ended":
+      return ended(channel.reason, []);
+    default:
+      return unreachable(channel);
+  }
+}
+
+function stepOpening(context: Context, opening: Opening, input: Input): Transition {
+  if (input.type === "funded") return funded(context, opening, input);
+  if (input.type === "disconnected" || input.type === "close" || input.type === "forceClose") {
+    return openFailed("the link was lost before the channel was funded: nothing was paid");
+  }
+  if (input.type !== "message") {
+    return { channel: { kind: "opening", opening }, effects: [] };
+  }
+  const { message } = input;
+  switch (message.type) {
+    case "accept_channel":
+      return receiveAccept(context, opening, message);
+    case "funding_created":
+      return receiveFundingCreated(context, opening, message);
+    case "funding_signed":
+      return receiveFundingSigned(context, opening, message);
+    case "error":
+      return openFailed(`the peer refused: ${message.data}`);
+    case "warning":
+      return { channel: { kind: "opening", opening }, effects: [peerSaid(message)] };
+    default:
+      throw new ProtocolViolation(message.type, "comes before the channel is funded");
+  }
+}
+
+function openFailed(reason: string): Transition {
+  return ended(reason, [{ type: "notify", event: { type: "openFailed", reason } }]);
+}
+
+function peerSaid(message: Extract<Message, { type: "error" | "warning" }>): Effect {
+  const { type: severity, data: text } = message;
+  return { type: "notify", event: { type: "peerSaid", severity, text } };
+}
+
+function stepLive(
+  context: Context,
+  channel: Extract<Channel, { kind: "live" }>,
+  input: Input,
+): Transition {
+  const draft = new Draft(context, channel.record, channel.session);
+  perform(draft, input);
+  if (draft.ended === undefined && draft.session.connected) {
+    signWhenDue(draft);
+    advanceClosing(draft);
+  }
+  return draft.finish();
+}
+
+function perform(draft: Draft, input: Input): void {
+  switch (input.type) {
+    case "message":
+      receive(draft, input.message);
+      return;
+    case "connected":
+      connect(draft);
+      return;
+    case "disconnected":
+      disconnect(draft);
+      return;
+    case "push":
+    case "addHtlc":
+    case "fulfillHtlc":
+    case "failHtlc":
+    case "updateFee":
+      propose(draft, input);
+      return;
+    case "close":
+      close(draft, input);
+      return;
+    case "forceClose":
+      forceClose(draft, "it was asked for");
+      return;
+    case "tip":
+      onTip(draft);
+      return;
+    case "confirmed":
+      confirmed(draft, input);
+      return;
+    case "reorganised":
+      reorganised(draft, input.fromHeight);
+      return;
+    case "open":
+    case "funded":
+      reject(draft, input, "the channel is open already");
+      return;
+    default:
+      unreachable(input);
+  }
+}
+
+function reject(draft: Draft, command: Command, reason: string): void {
+  draft.notify({ type: "rejected", command, reason });
+}
+
+/** What was proposed and not signed is forgotten; whoever asked for it learns that nothing was paid. */
+function disconnect(draft: Draft): void {
+  for (const update of draft.session.localProposed) {
+    const reason = "the link was lost before it was signed: nothing was paid";
+    if (update.type === "push") {
+      reject(draft, { type: "push", payments: update.payments }, reason);
+    }
+    if (update.type === "add") {
+      const { amountMsat, paymentHash, cltvExpiry, onion } = update.htlc;
+      reject(draft, { type: "addHtlc", amountMsat, paymentHash, cltvExpiry, onion }, reason);
+    }
+  }
+  draft.session = freshSession;
+}
+
+function receive(draft: Draft, message: Message): void {
+  if (message.type === "error") {
+    receiveError(draft, message);
+    return;
+  }
+  if (message.type === "warning") {
+    draft.emit(peerSaid(message));
+    return;
+  }
+  if (message.type === "channel_reestablish") {
+    receiveReestablish(draft, message);
+    return;
+  }
+  if (!draft.established) {
+    // After a close on chain, or when one side is outdated, late messages are of no interest.
+    const over = !["awaiting-funding", "normal", "closing"].includes(draft.record.phase);
+    if (over || draft.record.peerOutdated) return;
+    throw new ProtocolViolation(message.type, "comes before channel_reestablish");
+  }
+  receiveEstablished(draft, message);
+}
+
+function receiveEstablished(draft: Draft, message: Message): void {
+  switch (message.type) {
+    case "channel_ready":
+      receiveChannelReady(draft, message);
+      return;
+    case "update_push":
+    case "update_add_htlc":
+    case "update_fulfill_htlc":
+    case "update_fail_htlc":
+    case "update_fail_malformed_htlc":
+    case "update_fee":
+      receiveUpdate(draft, message);
+      return;
+    case "commitment_signed":
+      receiveCommitmentSigned(draft, message);
+      return;
+    case "revoke_and_ack":
+      receiveRevokeAndAck(draft, message);
+      return;
+    case "push_receipt":
+      receiveReceipt(draft, message);
+      return;
+    case "shutdown":
+      receiveShutdown(draft, message);
+      return;
+    case "closing_complete":
+      receiveClosingComplete(draft, message);
+      return;
+    case "closing_sig":
+      receiveClosingSig(draft, message);
+      return;
+    default:
+      throw new ProtocolViolation(message.type, "does not belong into an open channel");
+  }
+}
+
+/** The peer failed the channel (BOLT 1). Nothing is lost by forgetting one that never held money of ours. */
+function receiveError(draft: Draft, message: Extract<Message, { type: "error" }>): void {
+  const { record } = draft;
+  draft.emit(peerSaid(message));
+  const unfunded = record.phase === "awaiting-funding" && record.fundingHeight === undefined;
+  if (unfunded && !record.terms.localIsOpener) {
+    const reason = `the opener gave up: ${message.data}`;
+    draft.notify({ type: "forgotten", reason });
+    draft.ended = reason;
+    return;
+  }
+  forceClose(draft, `the peer failed the channel: ${message.data}`);
+}
+
+function violated(channel: Channel, violation: ProtocolViolation): Transition {
+  const { tag, message: text } = violation;
+  const told: Effect = { type: "notify", event: { type: "violation", tag, text } };
+  switch (channel.kind) {
+    case "opening": {
+      const { temporaryChannelId } = channel.opening;
+      const error = { type: "error", channelId: temporaryChannelId, data: text } as const;
+      const failed = openFailed(text);
+      return { ...failed, effects: [{ type: "send", message: error }, told, ...failed.effects] };
+    }
+    case "live": {
+      const { channelId } = channel.record;
+      return {
+        channel: { ...channel, session: freshSession },
+        effects: [
+          { type: "send", message: { type: "warning", channelId, data: text } },
+          told,
+          { type: "disconnect", reason: text },
+        ],
+      };
+    }
+    case "ended":
+      return { channel, effects: [told] };
+    default:
+      return unreachable(channel);
+  }
+}
+
+/** Whose channel this is. */
+export function remoteNodeIdOf(channel: Channel): PublicKey | undefined {
+  if (channel.kind === "opening") return channel.opening.remoteNodeId;
+  return channel.kind === "live" ? channel.record.remoteNodeId : undefined;
+}
