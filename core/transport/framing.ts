@@ -123,7 +123,7 @@ export class FrameDecoder {
   /** Copies what this chunk holds of the current block; returns where it stopped. */
   private copyRun(bytes: Uint8Array, start: number): number {
     const end = Math.min(start + this.left, bytes.length);
-    if (!this.makeRoom(end - start)) return end;
+    if (!this.makeRoom(end - start)) return start;
     const { buffer } = this;
     let { length } = this;
     let at = start;
