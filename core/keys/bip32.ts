@@ -193,8 +193,10 @@ function childSecret(
       ? concat(Uint8Array.of(0), parent.secretKey, bigEndian(index))
       : concat(parentKey(), bigEndian(index));
   const { left, right } = halves(crypto.hmacSha512(parent.chainCode, data));
+  const child = crypto.secretKeyTweakAdd(parent.secretKey, left);
   wipe(data);
-  return { secretKey: crypto.secretKeyTweakAdd(parent.secretKey, left), chainCode: right };
+  wipe(left);
+  return { secretKey: child, chainCode: right };
 }
 
 function childOrigin(
@@ -216,7 +218,9 @@ function checkStep(parent: KeyOrigin, index: number): void {
 }
 
 function halves(bytes: Uint8Array): { readonly left: Uint8Array; readonly right: Uint8Array } {
-  return { left: bytes.slice(0, 32), right: bytes.slice(32) };
+  const parts = { left: bytes.slice(0, 32), right: bytes.slice(32) };
+  wipe(bytes);
+  return parts;
 }
 
 function format(

@@ -33,6 +33,11 @@ export interface ChannelSecrets {
 
 const NOTHING_STORED = -1;
 
+/**
+ * Made anew whenever a record is loaded, it knows nothing until it is told what is `stored`. A sighash does not show what
+ * it is of, so the rules bind `signRemoteCommitment` and `signLocalCommitment`; the callers of `signClosing` and
+ * `signClaim` (of role "funding", for anchors) must pass nothing else than closings and claims.
+ */
 export class SeedChannelSigner implements ChannelSigner {
   readonly basepoints: Basepoints;
   readonly coldPayout: boolean;

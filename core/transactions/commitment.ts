@@ -3,7 +3,7 @@ import type { TxOutput } from "../ports/chain.ts";
 import type { Crypto } from "../ports/crypto.ts";
 import { type Satoshi, type Signature, satoshi, satoshiFloor } from "../primitives/brands.ts";
 import { compare } from "../primitives/bytes.ts";
-import { assert } from "../primitives/errors.ts";
+import { assert, demand } from "../primitives/errors.ts";
 import { assembleFundingWitness } from "./funding.ts";
 import { buildHtlcTransaction, type HtlcTransaction, htlcScript } from "./htlc.ts";
 import { commitmentLocks, obscuringFactor } from "./number.ts";
@@ -95,6 +95,7 @@ export function commitmentConstants(crypto: Crypto, terms: CommitmentTerms): Com
   };
 }
 
+/** Throws ProtocolViolation("opener-cannot-pay") where not even the anchors of option_anchors can be paid for. */
 export function buildCommitment(
   crypto: Crypto,
   terms: CommitmentTerms,
@@ -102,6 +103,7 @@ export function buildCommitment(
   spec: CommitmentSpec,
   constants: CommitmentConstants = commitmentConstants(crypto, terms),
 ): Commitment {
+  assertConserved(terms, spec);
   const trim = {
     channelType: terms.channelType,
     feeratePerKw: spec.feeratePerKw,
@@ -117,7 +119,7 @@ export function buildCommitment(
     terms,
   );
   const total = sum(outputs);
-  assert(total <= terms.fundingSatoshis, "a commitment would pay more than the channel holds");
+  demand(total <= terms.fundingSatoshis, "opener-cannot-pay", "the opener cannot pay for anchors");
 
   const transaction = unsignedCommitment(terms, spec, outputs, constants);
   const sighash = segwitSighash(crypto, transaction, 0, {
@@ -219,6 +221,16 @@ function balancesAfterFees(
   return broadcasterIsOpener
     ? { toBroadcaster: less(toBroadcaster), toCountersignatory }
     : { toBroadcaster, toCountersignatory: less(toCountersignatory) };
+}
+
+/** Balances and HTLCs that exceed the channel are our own bug, whatever the peer sent. */
+function assertConserved(terms: CommitmentTerms, spec: CommitmentSpec): void {
+  let total: number = spec.toBroadcasterMsat + spec.toCountersignatoryMsat;
+  for (const { amountMsat } of spec.htlcs) total += amountMsat;
+  assert(
+    total <= terms.fundingSatoshis * 1000,
+    "a commitment would pay more than the channel holds",
+  );
 }
 
 /** Adds the shared anchor, where the type has one, and sorts (BIP 69, then cltv_expiry). */
