@@ -6,6 +6,7 @@ import type { Message } from "../../core/messages/message.ts";
 import { ascii } from "../../core/primitives/bytes.ts";
 import { freezeModuleState, writableState } from "./freeze.ts";
 import { decodeParts, encodeParts } from "./parts.ts";
+import { scenarios } from "./scenarios.ts";
 
 /** What `handleCommand` may answer: bytes at once, or a holder whose `result` is there when all promises have run. */
 type Answer = ArrayBuffer | { result?: ArrayBuffer };
@@ -103,4 +104,9 @@ serve("cbor", (bytes) => encodeCbor(decodeCbor(bytes as Uint8Array, messageLimit
 serve("message", (bytes) => {
   const decoded = decodeMessage(bytes as Uint8Array, messageLimits(65_535));
   return encodeMessage(decoded as Message);
+});
+serve("scenario", (name) => {
+  const scenario = scenarios[text(name as Uint8Array)];
+  if (scenario === undefined) throw new Error("no such scenario");
+  return scenario(nobleCrypto());
 });

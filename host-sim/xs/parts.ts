@@ -1,16 +1,17 @@
 /** A list of byte strings in one: each as its length in four bytes, big-endian, then its bytes. Runs on both sides of the bridge. */
-import { concat } from "../../core/primitives/bytes.ts";
 
 const MAX_PARTS = 100_000;
 
 export function encodeParts(parts: readonly Uint8Array[]): Uint8Array {
-  const pieces: Uint8Array[] = [];
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + 4 + part.length, 0));
+  const view = new DataView(out.buffer);
+  let at = 0;
   for (const part of parts) {
-    const length = new Uint8Array(4);
-    new DataView(length.buffer).setUint32(0, part.length);
-    pieces.push(length, part);
+    view.setUint32(at, part.length);
+    out.set(part, at + 4);
+    at += 4 + part.length;
   }
-  return concat(...pieces);
+  return out;
 }
 
 export function decodeParts(bytes: Uint8Array): Uint8Array[] {

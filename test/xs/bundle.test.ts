@@ -7,6 +7,7 @@ import { channelId, type PublicKey, type SecretKey } from "../../core/primitives
 import { ascii, concat, toHex } from "../../core/primitives/bytes.ts";
 import { XsBridge } from "../../host-sim/xs/bridge.ts";
 import { bundleCoreModule } from "../../host-sim/xs/bundle.ts";
+import { scenarios } from "../../host-sim/xs/scenarios.ts";
 
 const node = nobleCrypto();
 const secret = new Uint8Array(32).fill(7) as SecretKey;
@@ -28,7 +29,8 @@ afterAll(async () => {
 /** Calls the agent, notes what it cost and returns the answer in hex. */
 async function inXs(name: string, ...parameters: Uint8Array[]): Promise<string> {
   const { parts, meter } = await xs.call(name, ...parameters);
-  const label = name === "crypto" ? Buffer.from(parameters[0]!).toString() : name;
+  const label =
+    name === "crypto" || name === "scenario" ? Buffer.from(parameters[0]!).toString() : name;
   costs.push(`  ${label} ${meter.compute}`);
   return parts.map(toHex).join(" ");
 }
@@ -127,5 +129,13 @@ describe("messages in XS equal Node", () => {
       data: "kept for later",
     });
     expect(await inXs("message", message)).toBe(toHex(message));
+  });
+});
+
+describe("the core's work in XS equals Node", () => {
+  test.each(Object.entries(scenarios))("%s", async (name, scenario) => {
+    const expected = scenario(node).map(toHex);
+    expect(expected.length).toBeGreaterThan(1);
+    expect((await inXs("scenario", ascii(name))).split(" ")).toEqual(expected);
   });
 });

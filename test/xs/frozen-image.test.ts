@@ -10,6 +10,7 @@ import {
   reassignableModuleVariables,
   writableLines,
 } from "../../host-sim/xs/frozen-image.ts";
+import { scenarios } from "../../host-sim/xs/scenarios.ts";
 
 const messages = [
   encodeMessage({ type: "ping", pongBytes: 3, ignored: new Uint8Array(4) }),
@@ -40,6 +41,7 @@ async function work(xs: XsBridge): Promise<readonly string[]> {
   const calls: readonly (readonly [string, ...Uint8Array[]])[] = [
     ["crypto", ascii("publicKeyOf"), hash],
     ["crypto", ascii("sign"), hash, hash],
+    ...Object.keys(scenarios).map((name) => ["scenario", ascii(name)] as const),
     ...messages.map((message) => ["message", message] as const),
   ];
   const answers: string[] = [];
