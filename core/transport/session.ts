@@ -138,6 +138,11 @@ export class Session {
     this.finish(reason, Goodbye.closing);
   }
 
+  /** Ends the established session because of what the peer did in it; an initiator calls again after a pause. */
+  drop(reason: string): void {
+    this.endCurrent(reason, Goodbye.violation, true);
+  }
+
   /** Ends the session because another one to this peer is better; calls no more until `wake`. */
   supersede(): void {
     this.endCurrent("another session to this peer took over", Goodbye.superseded);
