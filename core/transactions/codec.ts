@@ -20,12 +20,13 @@ export class ByteWriter {
 
   u32(value: number): void {
     this.#reserve(4);
-    const { length } = this;
-    this.#buffer[length] = value & 0xff;
-    this.#buffer[length + 1] = (value >>> 8) & 0xff;
-    this.#buffer[length + 2] = (value >>> 16) & 0xff;
-    this.#buffer[length + 3] = (value >>> 24) & 0xff;
-    this.#length += 4;
+    const buffer = this.#buffer;
+    const at = this.#length;
+    buffer[at] = value;
+    buffer[at + 1] = value >>> 8;
+    buffer[at + 2] = value >>> 16;
+    buffer[at + 3] = value >>> 24;
+    this.#length = at + 4;
   }
 
   /** A safe integer in eight bytes. */
@@ -59,12 +60,13 @@ export class ByteWriter {
     this.raw(bytes);
   }
 
-  get length(): number {
-    return this.#length;
-  }
-
   bytes(): Uint8Array {
     return this.#buffer.slice(0, this.#length);
+  }
+
+  /** What was written, without a copy: to be read at once and not kept. */
+  view(): Uint8Array {
+    return this.#buffer.subarray(0, this.#length);
   }
 
   #reserve(count: number): void {

@@ -1,11 +1,17 @@
 /** Builds commitment transactions and the HTLC transactions that spend them (BOLT 3 "Commitment Transaction Construction"). */
 import type { TxOutput } from "../ports/chain.ts";
 import type { Crypto } from "../ports/crypto.ts";
-import { type Satoshi, type Signature, satoshi, satoshiFloor } from "../primitives/brands.ts";
+import {
+  commitmentNumber,
+  type Satoshi,
+  type Signature,
+  satoshi,
+  satoshiFloor,
+} from "../primitives/brands.ts";
 import { compare } from "../primitives/bytes.ts";
 import { assert, demand } from "../primitives/errors.ts";
 import { assembleFundingWitness } from "./funding.ts";
-import { buildHtlcTransaction, type HtlcTransaction, htlcScript } from "./htlc.ts";
+import { buildHtlcTransaction, type HtlcTransaction, htlcScripts } from "./htlc.ts";
 import { commitmentLocks, obscuringFactor } from "./number.ts";
 import {
   delayedScript,
@@ -16,7 +22,7 @@ import {
   p2wsh,
   toRemoteScript,
 } from "./script.ts";
-import { segwitSighash } from "./sighash.ts";
+import { hashOutputs, hashPrevouts, hashSequences, SIGHASH_ALL, segwitSighash } from "./sighash.ts";
 import type { CommitmentHtlc, CommitmentKeys, CommitmentSpec, CommitmentTerms } from "./terms.ts";
 import { type Transaction, transactionId, unsignedInput, withWitness } from "./transaction.ts";
 import {
@@ -69,6 +75,10 @@ export interface CommitmentConstants {
   readonly fundingScript: Uint8Array;
   readonly toCountersignatory: UnplacedOutput;
   readonly anchors: readonly UnplacedOutput[];
+  /** Parts of the sighash; the sequence changes only every 2^24 commitments. */
+  readonly prevouts: Uint8Array;
+  readonly sequence: number;
+  readonly sequences: Uint8Array;
 }
 
 type UnplacedOutput = Omit<CommitmentOutput, "vout" | "amount">;
@@ -87,8 +97,13 @@ export function commitmentConstants(crypto: Crypto, terms: CommitmentTerms): Com
           ),
         ]
       : [];
+  const factor = obscuringFactor(crypto, terms);
+  const { sequence } = commitmentLocks(factor, commitmentNumber(0));
   return {
-    obscuringFactor: obscuringFactor(crypto, terms),
+    obscuringFactor: factor,
+    prevouts: hashPrevouts(crypto, [{ outpoint: terms.fundingOutpoint }]),
+    sequence,
+    sequences: hashSequences(crypto, [{ sequence }]),
     fundingScript: fundingScript(broadcaster.fundingPubkey, countersignatory.fundingPubkey),
     toCountersignatory: toCountersignatoryOutput(crypto, terms),
     anchors,
@@ -111,9 +126,10 @@ export function buildCommitment(
   };
   const trimmedHtlcs = spec.htlcs.filter((htlc) => isTrimmed(trim, htlc));
   const keptHtlcs = spec.htlcs.filter((htlc) => !isTrimmed(trim, htlc));
+  const scriptOf = htlcScripts(crypto, terms.channelType, keys);
   const outputs = placed(
     [
-      ...keptHtlcs.map((htlc) => htlcOutput(crypto, terms, keys, htlc)),
+      ...keptHtlcs.map((htlc) => htlcOutput(crypto, scriptOf, htlc)),
       ...balanceOutputs(crypto, terms, keys, spec, keptHtlcs, constants),
     ],
     terms,
@@ -122,10 +138,7 @@ export function buildCommitment(
   demand(total <= terms.fundingSatoshis, "opener-cannot-pay", "the opener cannot pay for anchors");
 
   const transaction = unsignedCommitment(terms, spec, outputs, constants);
-  const sighash = segwitSighash(crypto, transaction, 0, {
-    amount: terms.fundingSatoshis,
-    scriptCode: constants.fundingScript,
-  });
+  const sighash = commitmentSighash(crypto, terms, transaction, constants);
   return {
     transaction,
     sighash,
@@ -165,14 +178,30 @@ function unsignedCommitment(
   };
 }
 
-function htlcOutput(
+function commitmentSighash(
   crypto: Crypto,
   terms: CommitmentTerms,
-  keys: CommitmentKeys,
+  transaction: Transaction,
+  constants: CommitmentConstants,
+): Uint8Array {
+  const { prevouts, sequence, sequences } = constants;
+  const { inputs, outputs } = transaction;
+  const sameSequence = inputs[0]?.sequence === sequence;
+  const spent = { amount: terms.fundingSatoshis, scriptCode: constants.fundingScript };
+  return segwitSighash(crypto, transaction, 0, spent, SIGHASH_ALL, {
+    prevouts,
+    sequences: sameSequence ? sequences : hashSequences(crypto, inputs),
+    outputs: hashOutputs(crypto, outputs),
+  });
+}
+
+function htlcOutput(
+  crypto: Crypto,
+  scriptOf: ReturnType<typeof htlcScripts>,
   htlc: CommitmentHtlc,
 ): PlacedOutput {
   const paymentHash160 = crypto.ripemd160(htlc.paymentHash);
-  const script = htlcScript(crypto, terms.channelType, keys, { ...htlc, paymentHash160 });
+  const script = scriptOf({ ...htlc, paymentHash160 });
   return { ...p2wshOutput(crypto, "htlc", script), amount: satoshiFloor(htlc.amountMsat), htlc };
 }
 
@@ -264,15 +293,17 @@ function htlcTransactions(
 ): readonly HtlcTransaction[] {
   if (!outputs.some((output) => output.htlc !== undefined)) return [];
   const commitmentTxid = transactionId(crypto, transaction);
+  const outputWitnessScript = delayedScript(keys, terms.toSelfDelay);
+  const outputScript = p2wsh(crypto, outputWitnessScript);
   const result: HtlcTransaction[] = [];
   for (const { htlc, vout, witnessScript } of outputs) {
     if (htlc === undefined || witnessScript === undefined) continue;
     result.push(
       buildHtlcTransaction(crypto, {
         channelType: terms.channelType,
-        toSelfDelay: terms.toSelfDelay,
         feeratePerKw: spec.feeratePerKw,
-        keys,
+        outputWitnessScript,
+        outputScript,
         htlc,
         outpoint: { txid: commitmentTxid, vout },
         witnessScript,

@@ -10,7 +10,7 @@ import {
 } from "../primitives/brands.ts";
 import { assert } from "../primitives/errors.ts";
 import { toDer } from "./der.ts";
-import { delayedScript, offeredHtlcScript, p2wsh, receivedHtlcScript } from "./script.ts";
+import { hash160, offeredHtlcScript, receivedHtlcScript } from "./script.ts";
 import {
   SIGHASH_ALL,
   SIGHASH_SINGLE_ANYONECANPAY,
@@ -52,23 +52,37 @@ export function htlcScript(
   crypto: Crypto,
   channelType: ChannelType,
   keys: CommitmentKeys,
-  { offered, paymentHash160, cltvExpiry }: HtlcScriptSource,
+  source: HtlcScriptSource,
 ): Uint8Array {
-  const terms = {
-    revocationPubkey: keys.revocationPubkey,
-    broadcasterHtlcPubkey: keys.broadcasterHtlcPubkey,
-    countersignatoryHtlcPubkey: keys.countersignatoryHtlcPubkey,
-    paymentHash160,
-    anchors: channelType === "anchors",
+  return htlcScripts(crypto, channelType, keys)(source);
+}
+
+/** `htlcScript` for many HTLCs of one commitment: what they share is computed once, with the first. */
+export function htlcScripts(
+  crypto: Crypto,
+  channelType: ChannelType,
+  keys: CommitmentKeys,
+): (source: HtlcScriptSource) => Uint8Array {
+  let revocationHash160: Uint8Array | undefined;
+  return ({ offered, paymentHash160, cltvExpiry }) => {
+    revocationHash160 ??= hash160(crypto, keys.revocationPubkey);
+    const terms = {
+      revocationHash160,
+      broadcasterHtlcPubkey: keys.broadcasterHtlcPubkey,
+      countersignatoryHtlcPubkey: keys.countersignatoryHtlcPubkey,
+      paymentHash160,
+      anchors: channelType === "anchors",
+    };
+    return offered ? offeredHtlcScript(terms) : receivedHtlcScript(terms, cltvExpiry);
   };
-  return offered ? offeredHtlcScript(crypto, terms) : receivedHtlcScript(crypto, terms, cltvExpiry);
 }
 
 export interface HtlcTransactionSource {
   readonly channelType: ChannelType;
-  readonly toSelfDelay: number;
   readonly feeratePerKw: number;
-  readonly keys: CommitmentKeys;
+  /** `delayedScript` of the commitment, and its P2WSH: the same for all its HTLC transactions. */
+  readonly outputWitnessScript: Uint8Array;
+  readonly outputScript: Uint8Array;
   readonly htlc: CommitmentHtlc;
   readonly outpoint: Outpoint;
   readonly witnessScript: Uint8Array;
@@ -76,23 +90,22 @@ export interface HtlcTransactionSource {
 
 export function buildHtlcTransaction(
   crypto: Crypto,
-  { channelType, toSelfDelay, feeratePerKw, keys, htlc, ...spent }: HtlcTransactionSource,
+  source: HtlcTransactionSource,
 ): HtlcTransaction {
+  const { channelType, feeratePerKw, htlc, outpoint, outputWitnessScript, witnessScript } = source;
   const amount = satoshiFloor(htlc.amountMsat);
   const fee = htlcTransactionFee(channelType, htlc.offered, feeratePerKw);
-  const outputWitnessScript = delayedScript(keys, toSelfDelay);
   const transaction: Transaction = {
     version: transactionVersion(channelType),
-    inputs: [unsignedInput(spent.outpoint, channelType === "anchors" ? 1 : 0)],
-    outputs: [{ script: p2wsh(crypto, outputWitnessScript), amount: satoshi(amount - fee) }],
+    inputs: [unsignedInput(outpoint, channelType === "anchors" ? 1 : 0)],
+    outputs: [{ script: source.outputScript, amount: satoshi(amount - fee) }],
     locktime: htlc.offered ? htlc.cltvExpiry : 0,
   };
   const sighashType = hasZeroFeeHtlcs(channelType) ? SIGHASH_SINGLE_ANYONECANPAY : SIGHASH_ALL;
-  const { witnessScript } = spent;
   const spentOutput = { amount, scriptCode: witnessScript };
   return {
     htlc,
-    vout: spent.outpoint.vout,
+    vout: outpoint.vout,
     amount,
     witnessScript,
     transaction,

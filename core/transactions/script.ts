@@ -1,8 +1,9 @@
 /** Every script that a channel puts on chain (BOLT 3), the scripts it may pay out to (BOLT 2 shutdown), and dust. */
 import type { Crypto } from "../ports/crypto.ts";
 import { type PublicKey, type Satoshi, satoshi } from "../primitives/brands.ts";
-import { compare, concat } from "../primitives/bytes.ts";
+import { compare } from "../primitives/bytes.ts";
 import { assert } from "../primitives/errors.ts";
+import { ByteWriter } from "./codec.ts";
 
 const OP_0 = 0x00;
 const OP_PUSHDATA1 = 0x4c;
@@ -78,7 +79,8 @@ export function p2aScript(): Uint8Array {
 }
 
 export interface HtlcScriptTerms {
-  readonly revocationPubkey: PublicKey;
+  /** HASH160 of the revocation key. */
+  readonly revocationHash160: Uint8Array;
   readonly broadcasterHtlcPubkey: PublicKey;
   readonly countersignatoryHtlcPubkey: PublicKey;
   /** RIPEMD-160 of the payment hash. */
@@ -88,9 +90,9 @@ export interface HtlcScriptTerms {
 }
 
 /** An HTLC that the broadcaster of the commitment offered. */
-export function offeredHtlcScript(crypto: Crypto, terms: HtlcScriptTerms): Uint8Array {
+export function offeredHtlcScript(terms: HtlcScriptTerms): Uint8Array {
   return script(
-    ...revocationOr(crypto, terms),
+    ...revocationOr(terms),
     OP_NOTIF,
     ...[OP_DROP, OP_2, OP_SWAP, terms.broadcasterHtlcPubkey, OP_2, OP_CHECKMULTISIG],
     OP_ELSE,
@@ -101,13 +103,9 @@ export function offeredHtlcScript(crypto: Crypto, terms: HtlcScriptTerms): Uint8
 }
 
 /** An HTLC that the broadcaster of the commitment received. */
-export function receivedHtlcScript(
-  crypto: Crypto,
-  terms: HtlcScriptTerms,
-  cltvExpiry: number,
-): Uint8Array {
+export function receivedHtlcScript(terms: HtlcScriptTerms, cltvExpiry: number): Uint8Array {
   return script(
-    ...revocationOr(crypto, terms),
+    ...revocationOr(terms),
     OP_IF,
     ...[OP_HASH160, terms.paymentHash160, OP_EQUALVERIFY],
     ...[OP_2, OP_SWAP, terms.broadcasterHtlcPubkey, OP_2, OP_CHECKMULTISIG],
@@ -192,10 +190,9 @@ function isShortReturn(outputScript: Uint8Array): boolean {
 
 type Part = number | Uint8Array;
 
-function revocationOr(crypto: Crypto, terms: HtlcScriptTerms): readonly Part[] {
-  const revocationHash = hash160(crypto, terms.revocationPubkey);
+function revocationOr(terms: HtlcScriptTerms): readonly Part[] {
   return [
-    ...[OP_DUP, OP_HASH160, revocationHash, OP_EQUAL, OP_IF, OP_CHECKSIG, OP_ELSE],
+    ...[OP_DUP, OP_HASH160, terms.revocationHash160, OP_EQUAL, OP_IF, OP_CHECKSIG, OP_ELSE],
     ...[terms.countersignatoryHtlcPubkey, OP_SWAP, OP_SIZE, pushNumber(32), OP_EQUAL],
   ];
 }
@@ -206,10 +203,14 @@ function endOfHtlc(anchors: boolean): readonly number[] {
 
 /** Opcodes stand as they are; keys and hashes (20, 32 or 33 bytes) are pushed; shorter bytes are pushes already. */
 function script(...parts: readonly Part[]): Uint8Array {
-  return concat(
-    ...parts.map((part) => {
-      if (typeof part === "number") return Uint8Array.of(part);
-      return part.length >= 20 ? concat(Uint8Array.of(part.length), part) : part;
-    }),
-  );
+  const writer = new ByteWriter(160);
+  for (const part of parts) {
+    if (typeof part === "number") {
+      writer.u8(part);
+    } else {
+      if (part.length >= 20) writer.u8(part.length);
+      writer.raw(part);
+    }
+  }
+  return writer.bytes();
 }

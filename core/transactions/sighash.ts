@@ -1,9 +1,10 @@
 /** What a segwit v0 signature signs (BIP 143), for ALL and for SINGLE|ANYONECANPAY. */
+import type { TxOutput } from "../ports/chain.ts";
 import type { Crypto } from "../ports/crypto.ts";
 import type { Satoshi } from "../primitives/brands.ts";
 import { assert } from "../primitives/errors.ts";
 import { ByteWriter } from "./codec.ts";
-import { type Transaction, writeOutpoint, writeOutput } from "./transaction.ts";
+import { type Transaction, type TxInput, writeOutpoint, writeOutput } from "./transaction.ts";
 
 export const SIGHASH_ALL = 0x01;
 export const SIGHASH_SINGLE_ANYONECANPAY = 0x83;
@@ -37,7 +38,7 @@ export function segwitSighash(
     type === SIGHASH_ALL
       ? (shared ?? sharedHashes(crypto, transaction))
       : singleHashes(crypto, transaction, inputIndex);
-  const writer = new ByteWriter(200 + spent.scriptCode.length);
+  const writer = new ByteWriter(165 + spent.scriptCode.length);
   writer.u32(transaction.version);
   writer.raw(prevouts);
   writer.raw(sequences);
@@ -52,30 +53,38 @@ export function segwitSighash(
 }
 
 export function sharedHashes(crypto: Crypto, transaction: Transaction): SharedHashes {
-  const prevouts = new ByteWriter();
-  const sequences = new ByteWriter();
-  const outputs = new ByteWriter();
-  for (const input of transaction.inputs) {
-    writeOutpoint(prevouts, input.outpoint);
-    sequences.u32(input.sequence);
-  }
-  for (const output of transaction.outputs) writeOutput(outputs, output);
   return {
-    prevouts: doubleHash(crypto, prevouts),
-    sequences: doubleHash(crypto, sequences),
-    outputs: doubleHash(crypto, outputs),
+    prevouts: hashPrevouts(crypto, transaction.inputs),
+    sequences: hashSequences(crypto, transaction.inputs),
+    outputs: hashOutputs(crypto, transaction.outputs),
   };
+}
+
+export function hashPrevouts(crypto: Crypto, inputs: readonly Pick<TxInput, "outpoint">[]) {
+  const writer = new ByteWriter(36 * inputs.length);
+  for (const { outpoint } of inputs) writeOutpoint(writer, outpoint);
+  return doubleHash(crypto, writer);
+}
+
+export function hashSequences(crypto: Crypto, inputs: readonly Pick<TxInput, "sequence">[]) {
+  const writer = new ByteWriter(4 * inputs.length);
+  for (const { sequence } of inputs) writer.u32(sequence);
+  return doubleHash(crypto, writer);
+}
+
+export function hashOutputs(crypto: Crypto, outputs: readonly TxOutput[]): Uint8Array {
+  const writer = new ByteWriter(43 * outputs.length);
+  for (const output of outputs) writeOutput(writer, output);
+  return doubleHash(crypto, writer);
 }
 
 function singleHashes(crypto: Crypto, transaction: Transaction, inputIndex: number): SharedHashes {
   const zero = new Uint8Array(32);
   const output = transaction.outputs[inputIndex];
   if (output === undefined) return { prevouts: zero, sequences: zero, outputs: zero };
-  const writer = new ByteWriter();
-  writeOutput(writer, output);
-  return { prevouts: zero, sequences: zero, outputs: doubleHash(crypto, writer) };
+  return { prevouts: zero, sequences: zero, outputs: hashOutputs(crypto, [output]) };
 }
 
 function doubleHash(crypto: Crypto, writer: ByteWriter): Uint8Array {
-  return crypto.sha256(crypto.sha256(writer.bytes()));
+  return crypto.sha256(crypto.sha256(writer.view()));
 }
