@@ -1,4 +1,6 @@
-/** What a device's program takes from the core: the entry of the bundle (no barrel: nothing else imports this file but bundles). */
-export * from "../core/primitives/brands.ts";
-export * from "../core/primitives/bytes.ts";
-export * from "../core/primitives/errors.ts";
+/** What a device's program takes from the core: the entry of its bundle. Only bundles import it; code imports the files themselves. */
+export { MAINNET, REGTEST, SIGNET, TESTNET4 } from "../core/chain/networks.ts";
+export { devicePolicy } from "../core/channel/policy.ts";
+export { SeedSigner } from "../core/keys/seed-signer.ts";
+export { MemoryStore } from "../core/node/memory-store.ts";
+export { Node } from "../core/node/node.ts";

@@ -1,4 +1,4 @@
-/** The rules of docs/CONTRIBUTING that a parser can check: size, exports, module state, forbidden globals. */
+/** The rules of CONTRIBUTING.md that a parser can check: size, exports, module state, forbidden globals. */
 import ts from "typescript";
 import { type Source, visit } from "./sources.ts";
 
