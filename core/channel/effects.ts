@@ -57,6 +57,8 @@ export type ChannelEvent =
       readonly type: "pushReceived";
       readonly pushId: number;
       readonly payments: Uint8Array;
+      /** Indices of payments whose reference was credited before: their money came, they are to be given back. */
+      readonly duplicates?: readonly number[];
       /** Do not deliver: give the money back when asked why (offline budget). */
       readonly declined?: string;
     }

@@ -334,8 +334,7 @@ function receivedPush(draft: Draft, message: MessageNamed<"update_push">): Updat
   demand(message.payments.length <= room, "update_push.payments", "too many are under way");
   acknowledgeReceipts(draft, message.receiptsBelow);
   const { id, payments } = message;
-  // The message's buffer is reused by the link: what is kept is copied.
-  return { type: "push", id, payments: payments.slice(), amountMsat: sumPayments(payments) };
+  return { type: "push", id, payments, amountMsat: sumPayments(payments) };
 }
 
 function receivedAdd(draft: Draft, message: MessageNamed<"update_add_htlc">): Update {

@@ -1,6 +1,7 @@
 /** picobolt's own messages beside channels: what a gateway tells a device of the chain, and what a machine sells. */
 import {
   amountMsat,
+  amountSat,
   bytes,
   flag,
   group,
@@ -62,6 +63,25 @@ export const chainBump = message(32813, "chain_bump", {
   deadline: u32,
 });
 
+/** Device → gateway: make (and hold back) a funding transaction that pays this output. */
+export const fundingRequest = message(32815, "funding_request", {
+  temporaryChannelId: bytes(32, 32),
+  script: bytes(34, 34),
+  amountSatoshis: amountSat,
+});
+/** Gateway → device: the outpoint, or why there is none. */
+export const fundingOutpoint = message(32817, "funding_outpoint", {
+  temporaryChannelId: bytes(32, 32),
+  txid: optional(txidField),
+  vout: u16,
+  reason: text(256),
+});
+/** Device → gateway: the peer has signed: broadcast it (`broadcast`), or give its coins back. */
+export const fundingRelease = message(32819, "funding_release", {
+  txid: txidField,
+  broadcast: flag,
+});
+
 /** Payee → payer: what can be bought and delivered right now (an empty list: nothing). */
 export const priceList = message(32833, "price_list", {
   machine: text(64),
@@ -94,6 +114,9 @@ export const serviceMessages = [
   chainBroadcast,
   chainBroadcastResult,
   chainBump,
+  fundingRequest,
+  fundingOutpoint,
+  fundingRelease,
   priceList,
   invoiceRequest,
   invoice,

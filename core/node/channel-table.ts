@@ -1,0 +1,109 @@
+/** The channels of a node: by id, by peer, by the outpoints that they watch. */
+import { decodeRecord } from "../channel/codec.ts";
+import { channelIdOf } from "../channel/opening.ts";
+import type { ChannelRecord } from "../channel/record.ts";
+import { restored } from "../channel/transition.ts";
+import type { Outpoint } from "../ports/chain.ts";
+import type { ChannelSigner, NodeSigner } from "../ports/signer.ts";
+import type { StoredChannel } from "../ports/store.ts";
+import type { ChannelId, PublicKey, Txid } from "../primitives/brands.ts";
+import { equal, toHex } from "../primitives/bytes.ts";
+import type { Transaction } from "../transactions/transaction.ts";
+import { ChannelRunner, type RunnerHost, type RunnerStart } from "./channel-runner.ts";
+
+export class ChannelTable {
+  private readonly runners = new Map<string, ChannelRunner>();
+  private readonly watched = new Map<string, ChannelRunner>();
+
+  constructor(private readonly host: RunnerHost) {}
+
+  get size(): number {
+    return this.runners.size;
+  }
+
+  all(): ChannelRunner[] {
+    return [...this.runners.values()];
+  }
+
+  live(): ChannelRunner[] {
+    return this.all().filter((runner) => runner.channel.kind === "live");
+  }
+
+  get(id: ChannelId): ChannelRunner | undefined {
+    return this.runners.get(toHex(id));
+  }
+
+  /** The channel that a message of this peer speaks of; after funding_created also under its final id. */
+  ofMessage(remoteNodeId: PublicKey, id: ChannelId): ChannelRunner | undefined {
+    const runner = this.get(id);
+    if (runner) return equal(runner.remoteNodeId, remoteNodeId) ? runner : undefined;
+    return this.ofPeer(remoteNodeId).find(({ channel }) => {
+      const funding = channel.kind === "opening" && channel.opening.step === "funding-sent";
+      return funding && equal(channelIdOf(channel.opening.outpoint), id);
+    });
+  }
+
+  ofPeer(remoteNodeId: PublicKey): ChannelRunner[] {
+    return this.all().filter((runner) => equal(runner.remoteNodeId, remoteNodeId));
+  }
+
+  add(start: RunnerStart): ChannelRunner {
+    const runner = new ChannelRunner(this.host, start);
+    this.runners.set(toHex(start.id), runner);
+    return runner;
+  }
+
+  rename(runner: ChannelRunner, id: ChannelId): void {
+    this.runners.delete(toHex(runner.id));
+    runner.id = id;
+    this.runners.set(toHex(id), runner);
+  }
+
+  remove(runner: ChannelRunner): void {
+    this.runners.delete(toHex(runner.id));
+    for (const [key, value] of this.watched) if (value === runner) this.watched.delete(key);
+  }
+
+  /** False where it was watched for this channel already. */
+  watch(runner: ChannelRunner, outpoint: Outpoint): boolean {
+    const key = outpointKey(outpoint);
+    if (this.watched.get(key) === runner) return false;
+    this.watched.set(key, runner);
+    return true;
+  }
+
+  /** The channels that a transaction creates or spends something of. */
+  touchedBy(transaction: Transaction, txid: Txid): ReadonlySet<ChannelRunner> {
+    const touched = new Set<ChannelRunner>();
+    const touch = (outpoint: Outpoint) => {
+      const runner = this.watched.get(outpointKey(outpoint));
+      if (runner) touched.add(runner);
+    };
+    for (const { outpoint } of transaction.inputs) touch(outpoint);
+    for (let vout = 0; vout < transaction.outputs.length; vout++) touch({ txid, vout });
+    return touched;
+  }
+
+  /** A channel from its stored record; throws RecordError where that is damaged. */
+  restore(stored: StoredChannel, nodeSigner: NodeSigner): ChannelRunner {
+    let signer: ChannelSigner | undefined;
+    const record =
+      stored.record instanceof Uint8Array
+        ? decodeRecord(stored.record, (keyIndex) => {
+            signer = nodeSigner.channel(keyIndex);
+            return signer.basepoints;
+          })
+        : (stored.record.live as ChannelRecord);
+    return this.add({
+      id: record.channelId,
+      remoteNodeId: record.remoteNodeId,
+      signer: signer ?? nodeSigner.channel(record.terms.keyIndex),
+      channel: restored(record),
+      archive: stored.archive,
+    });
+  }
+}
+
+function outpointKey({ txid, vout }: Outpoint): string {
+  return `${toHex(txid)}:${vout}`;
+}

@@ -1,0 +1,399 @@
+/** A Lightning node: peers, channels and the chain, wired to the ports; the one place where effects are performed (DESIGN §2). */
+
+import type { Claim } from "../chain/monitor/watched.ts";
+import type { ChannelPolicy, Context, Feerates } from "../channel/context.ts";
+import type { Channel } from "../channel/draft.ts";
+import type { ChannelEvent } from "../channel/effects.ts";
+import type { Command, OpenCommand } from "../channel/inputs.ts";
+import type { ChannelRecord } from "../channel/record.ts";
+import { accept, openChannel } from "../channel/transition.ts";
+import type { Message, MessageNamed } from "../messages/message.ts";
+import type { BlockEvent, Outpoint } from "../ports/chain.ts";
+import type { Crypto, Entropy } from "../ports/crypto.ts";
+import type { Link } from "../ports/link.ts";
+import type { ChannelSigner, NodeSigner } from "../ports/signer.ts";
+import type { Store, StoredChannel } from "../ports/store.ts";
+import {
+  type BlockHeight,
+  blockHeight,
+  type ChannelId,
+  channelId,
+  type PublicKey,
+} from "../primitives/brands.ts";
+import { isZero, toHex } from "../primitives/bytes.ts";
+import { assert, demand, ProtocolViolation } from "../primitives/errors.ts";
+import { parseTransaction, transactionId } from "../transactions/transaction.ts";
+import type { SessionTiming } from "../transport/timing.ts";
+import type { ChannelRunner, RunnerHost } from "./channel-runner.ts";
+import { ChannelTable } from "./channel-table.ts";
+import { channelIdOfMessage, fundingScriptOf, unconnected } from "./greeting.ts";
+import { Peers } from "./peers.ts";
+
+/** What the node asks of the chain; a gateway answers with its bitcoind, a device with its gateway. */
+export interface NodeChain {
+  watch(outpoint: Outpoint, script?: Uint8Array): void;
+  /** Again at every block until it confirms: adapters are idempotent. */
+  publish(channel: ChannelId, claim: Claim): void;
+  publishClose(channel: ChannelId, raw: Uint8Array): void;
+}
+
+export interface NodeEvents {
+  onChannelEvent(id: ChannelId, event: ChannelEvent): void;
+  onPeer(remoteNodeId: PublicKey, state: "connected" | "disconnected", reason?: string): void;
+  /** A message that belongs to no channel (core/messages/service.ts). */
+  onServiceMessage(remoteNodeId: PublicKey, message: Message): void;
+  /** Something that a person must see: a channel that halted, a record that cannot be read. */
+  onAlarm(text: string, cause?: unknown): void;
+}
+
+export interface NodeOptions {
+  readonly crypto: Crypto;
+  readonly signer: NodeSigner;
+  readonly store: Store;
+  readonly entropy: Entropy;
+  readonly chain: NodeChain;
+  readonly chainHash: Uint8Array;
+  readonly policy: ChannelPolicy;
+  readonly features: Uint8Array;
+  /** Our `init`'s: a device 4096, a host 65535. */
+  readonly maxMessageBytes: number;
+  readonly payoutScript: Uint8Array;
+  readonly maxChannels: number;
+  readonly maxLinks: number;
+  readonly events: NodeEvents;
+  readonly timing?: SessionTiming;
+  readonly nowMs: number;
+  /** Why new payments are declined right now; undefined: they are not. */
+  declineReason?(): string | undefined;
+}
+
+/** Blocks that are looked at again after a start: a reorganisation may have happened meanwhile. */
+export const REWIND_BLOCKS = 144;
+/** Channels that one peer may have in opening at a time. */
+const MAX_OPENINGS_PER_PEER = 2;
+const KEY_INDEX = "next-key-index";
+const NOT_BEGUN: Channel = { kind: "ended", reason: "not begun" };
+
+export class Node implements RunnerHost {
+  readonly store: Store;
+  private readonly peers: Peers;
+  private readonly table: ChannelTable;
+  private readonly toReload = new Map<string, ChannelId>();
+  private nextKeyIndex = 0;
+  private tipHeight: BlockHeight = blockHeight(0);
+  private feerates: Feerates = { now: 2_500, soon: 1_000, economy: 253 };
+
+  private constructor(private readonly options: NodeOptions) {
+    this.store = options.store;
+    this.table = new ChannelTable(this);
+    this.peers = new Peers(options, {
+      connected: (id) => {
+        options.events.onPeer(id, "connected");
+        for (const runner of this.table.ofPeer(id)) runner.input({ type: "connected" });
+      },
+      disconnected: (id, reason) => {
+        for (const runner of this.table.ofPeer(id)) runner.input({ type: "disconnected" });
+        options.events.onPeer(id, "disconnected", reason);
+      },
+      message: (id, message) => this.dispatch(id, message),
+      alarm: (text) => options.events.onAlarm(text),
+    });
+  }
+
+  /** Reads every channel from the store; `tipHeight` is the newest block that it knew. */
+  static async start(options: NodeOptions, tipHeight: BlockHeight): Promise<Node> {
+    const node = new Node(options);
+    node.tipHeight = tipHeight;
+    const index = await options.store.getValue(KEY_INDEX);
+    if (index) node.nextKeyIndex = new DataView(index.buffer, index.byteOffset).getUint32(0);
+    for (const stored of await options.store.load()) node.restore(stored);
+    return node;
+  }
+
+  get nodeId(): PublicKey {
+    return this.options.signer.nodeId;
+  }
+
+  get height(): BlockHeight {
+    return this.tipHeight;
+  }
+
+  /** All channels, opening ones included. */
+  channels(): readonly { readonly id: ChannelId; readonly channel: Channel }[] {
+    return this.table.all().map(({ id, channel }) => ({ id, channel }));
+  }
+
+  record(id: ChannelId): ChannelRecord | undefined {
+    const channel = this.table.get(id)?.channel;
+    return channel?.kind === "live" ? channel.record : undefined;
+  }
+
+  /** Nothing is under way in any channel. */
+  get isIdle(): boolean {
+    return this.table.all().every((runner) => runner.isIdle);
+  }
+
+  isConnected(remoteNodeId: PublicKey): boolean {
+    return this.peers.negotiated(remoteNodeId) !== undefined;
+  }
+
+  /** Uses a link: with `remoteNodeId` it calls that node, else it waits to be called. */
+  attach(link: Link, remoteNodeId?: PublicKey): void {
+    this.peers.attach(link, remoteNodeId);
+  }
+
+  /** Lets time pass; call it some times a second. */
+  tick(nowMs: number): void {
+    this.peers.tick(nowMs);
+    if (this.toReload.size > 0) void this.reload();
+  }
+
+  /** Ends all sessions; stored channels stay. */
+  close(reason = "the node is stopping"): void {
+    this.peers.close(reason);
+  }
+
+  /** Sends a message that belongs to no channel; false where the peer is not connected. */
+  sendService(remoteNodeId: PublicKey, message: Message): boolean {
+    return this.isConnected(remoteNodeId) && this.peers.send(remoteNodeId, message);
+  }
+
+  /** Starts opening; events under the temporary id tell how it goes. */
+  open(command: Omit<OpenCommand, "type" | "keyIndex" | "temporaryChannelId">): ChannelId {
+    const { remoteNodeId } = command;
+    assert(this.isConnected(remoteNodeId), "the peer is not connected");
+    assert(this.table.size < this.options.maxChannels, "this node has all the channels it can");
+    const id = channelId(this.options.entropy.random(32));
+    const keyIndex = this.nextKeyIndex++;
+    const signer = this.options.signer.channel(keyIndex);
+    const runner = this.table.add({ id, remoteNodeId, signer, channel: NOT_BEGUN });
+    const full: OpenCommand = { ...command, type: "open", temporaryChannelId: id, keyIndex };
+    runner.begin(openChannel({ ...this.context({ signer, remoteNodeId }), archive: [] }, full));
+    return id;
+  }
+
+  /** Commands of one channel; outcomes are events. False where there is no such channel. */
+  command(id: ChannelId, command: Exclude<Command, { type: "open" }>): boolean {
+    const runner = this.table.get(id);
+    runner?.input(command);
+    return runner !== undefined;
+  }
+
+  setFeerates(feerates: Feerates): void {
+    this.feerates = feerates;
+  }
+
+  /** The blocks from `fromHeight` on are told anew or are gone: what was learnt from them is dropped. */
+  rewind(fromHeight: BlockHeight): void {
+    this.tipHeight = blockHeight(Math.min(this.tipHeight, Math.max(0, fromHeight - 1)));
+    for (const runner of this.table.live()) runner.input({ type: "reorganised", fromHeight });
+  }
+
+  blockConnected(block: Pick<BlockEvent, "height" | "transactions">): void {
+    this.tipHeight = block.height;
+    for (const { raw, height } of block.transactions) this.transactionConfirmed(raw, height);
+    this.reconsider();
+  }
+
+  /** A confirmed (on a device: proven) transaction that creates or spends what is watched. */
+  transactionConfirmed(raw: Uint8Array, height: BlockHeight): void {
+    const transaction = parseTransaction(raw);
+    const txid = transactionId(this.options.crypto, transaction);
+    for (const runner of this.table.touchedBy(transaction, txid)) {
+      runner.input({ type: "confirmed", raw, height });
+    }
+  }
+
+  /** Every channel works on what is known by now: after a block, and after proofs that came later than it. */
+  reconsider(): void {
+    for (const runner of this.table.live()) runner.input({ type: "tip" });
+  }
+
+  // RunnerHost: how effects are performed.
+
+  context({
+    signer,
+    remoteNodeId,
+  }: {
+    readonly signer: ChannelSigner;
+    readonly remoteNodeId: PublicKey;
+  }): Omit<Context, "archive"> {
+    const { crypto, policy, chainHash, payoutScript, maxMessageBytes } = this.options;
+    const declineReason = this.options.declineReason?.();
+    return {
+      crypto,
+      nodeSigner: this.options.signer,
+      signer,
+      policy,
+      negotiated: this.peers.negotiated(remoteNodeId) ?? unconnected(maxMessageBytes),
+      chainHash,
+      tipHeight: this.tipHeight,
+      feerates: this.feerates,
+      payoutScript,
+      ...(declineReason === undefined ? {} : { declineReason }),
+    };
+  }
+
+  send(runner: ChannelRunner, message: Message): void {
+    this.peers.send(runner.remoteNodeId, message);
+  }
+
+  disconnect(runner: ChannelRunner, reason: string): void {
+    this.peers.drop(runner.remoteNodeId, reason);
+  }
+
+  watch(runner: ChannelRunner, outpoint: Outpoint, script?: Uint8Array): void {
+    if (this.table.watch(runner, outpoint)) this.options.chain.watch(outpoint, script);
+  }
+
+  publish(runner: ChannelRunner, claim: Claim): void {
+    this.options.chain.publish(runner.id, claim);
+  }
+
+  publishClose(runner: ChannelRunner, raw: Uint8Array): void {
+    this.options.chain.publishClose(runner.id, raw);
+  }
+
+  notify(runner: ChannelRunner, event: ChannelEvent): void {
+    const { id } = runner;
+    if (event.type === "created") {
+      this.table.rename(runner, event.channelId);
+      void this.keepKeyIndex();
+    }
+    this.options.events.onChannelEvent(id, event);
+  }
+
+  ended(runner: ChannelRunner): void {
+    this.table.remove(runner);
+  }
+
+  halted(runner: ChannelRunner, cause: unknown): void {
+    const text = cause instanceof Error ? cause.message : String(cause);
+    const name = toHex(runner.id).slice(0, 16);
+    this.toReload.set(toHex(runner.id), runner.id);
+    this.options.events.onAlarm(
+      `channel ${name} halted, nothing was sent: ${text}; it will be read from the store again`,
+      cause,
+    );
+    this.disconnect(runner, "a channel halted here");
+  }
+
+  private dispatch(remoteNodeId: PublicKey, message: Message): void {
+    if (message.type === "open_channel") {
+      this.accept(remoteNodeId, message);
+      return;
+    }
+    const id = channelIdOfMessage(message);
+    if (!id) {
+      this.options.events.onServiceMessage(remoteNodeId, message);
+      return;
+    }
+    if (isZero(id)) {
+      this.forAllChannels(remoteNodeId, message);
+      return;
+    }
+    const runner = this.table.ofMessage(remoteNodeId, id);
+    if (runner) {
+      runner.input({ type: "message", message });
+      return;
+    }
+    const asks = message.type !== "error" && message.type !== "warning";
+    if (asks && !this.toReload.has(toHex(id))) {
+      const data = "this channel is not known here";
+      this.peers.send(remoteNodeId, { type: "error", channelId: id, data });
+    }
+  }
+
+  /** BOLT 1: an error or a warning under the id of zeroes speaks of every channel with this peer. */
+  private forAllChannels(remoteNodeId: PublicKey, message: Message): void {
+    if (message.type === "warning") {
+      const name = toHex(remoteNodeId).slice(0, 16);
+      this.options.events.onAlarm(`peer ${name} warns: ${message.data}`);
+    }
+    if (message.type !== "error") return;
+    for (const runner of this.table.ofPeer(remoteNodeId))
+      runner.input({ type: "message", message });
+  }
+
+  private accept(remoteNodeId: PublicKey, message: MessageNamed<"open_channel">): void {
+    const { temporaryChannelId: id } = message;
+    const inUse = this.table.get(id) !== undefined;
+    demand(!inUse, "open_channel.temporary_channel_id", "is in use");
+    const opening = this.table.ofPeer(remoteNodeId).filter((r) => r.channel.kind === "opening");
+    const full =
+      this.table.size >= this.options.maxChannels || opening.length >= MAX_OPENINGS_PER_PEER;
+    const refuse = (data: string) =>
+      this.peers.send(remoteNodeId, { type: "error", channelId: id, data });
+    if (full) {
+      refuse("no more channels can be opened here");
+      return;
+    }
+    const keyIndex = this.nextKeyIndex;
+    const signer = this.options.signer.channel(keyIndex);
+    const context = { ...this.context({ signer, remoteNodeId }), archive: [] };
+    try {
+      const first = accept(context, message, { remoteNodeId, keyIndex });
+      this.nextKeyIndex++;
+      this.table.add({ id, remoteNodeId, signer, channel: NOT_BEGUN }).begin(first);
+    } catch (cause) {
+      if (!(cause instanceof ProtocolViolation)) throw cause;
+      refuse(cause.message);
+    }
+  }
+
+  /** Records hold their own index; this keeps those of channels that are long gone from being used again. */
+  private async keepKeyIndex(): Promise<void> {
+    const bytes = new Uint8Array(4);
+    new DataView(bytes.buffer).setUint32(0, this.nextKeyIndex);
+    try {
+      await this.store.setValue(KEY_INDEX, bytes);
+    } catch (cause) {
+      this.options.events.onAlarm("the counter of channel keys could not be stored", cause);
+    }
+  }
+
+  private restore(stored: StoredChannel): void {
+    try {
+      const runner = this.table.restore(stored, this.options.signer);
+      const record = this.record(runner.id);
+      assert(record, "a restored channel has a record");
+      this.nextKeyIndex = Math.max(this.nextKeyIndex, record.terms.keyIndex + 1);
+      this.watchAgain(runner, record);
+      if (this.isConnected(record.remoteNodeId)) runner.input({ type: "connected" });
+    } catch (cause) {
+      const text = cause instanceof Error ? cause.message : String(cause);
+      const name = toHex(stored.channelId).slice(0, 16);
+      this.options.events.onAlarm(`channel ${name} cannot be read: ${text}`, cause);
+    }
+  }
+
+  private watchAgain(runner: ChannelRunner, record: ChannelRecord): void {
+    const { crypto } = this.options;
+    this.watch(runner, record.terms.fundingOutpoint, fundingScriptOf(crypto, record));
+    for (const { raw } of record.facts) {
+      const transaction = parseTransaction(raw);
+      const txid = transactionId(crypto, transaction);
+      transaction.outputs.forEach((_, vout) => {
+        this.watch(runner, { txid, vout });
+      });
+    }
+  }
+
+  /** Channels that halted: what is stored is the truth. */
+  private async reload(): Promise<void> {
+    const waiting = new Map(this.toReload);
+    this.toReload.clear();
+    try {
+      const stored = await this.store.load();
+      for (const [key, id] of waiting) {
+        const runner = this.table.get(id);
+        if (runner) this.table.remove(runner);
+        const found = stored.find((one) => toHex(one.channelId) === key);
+        if (found) this.restore(found);
+      }
+    } catch (cause) {
+      for (const [key, id] of waiting) this.toReload.set(key, id);
+      this.options.events.onAlarm("the store cannot be read: trying again", cause);
+    }
+  }
+}

@@ -1,0 +1,124 @@
+/** The peers of a node: sessions, and `init` before anything else (BOLT 1 "The init Message"). */
+import type { Negotiated } from "../channel/context.ts";
+import type { Message } from "../messages/message.ts";
+import type { Crypto, Entropy } from "../ports/crypto.ts";
+import type { Link } from "../ports/link.ts";
+import type { NodeSigner } from "../ports/signer.ts";
+import { channelId, type PublicKey } from "../primitives/brands.ts";
+import { toHex } from "../primitives/bytes.ts";
+import { demand, ProtocolViolation } from "../primitives/errors.ts";
+import { Sessions } from "../transport/sessions.ts";
+import type { SessionTiming } from "../transport/timing.ts";
+import { greeting, negotiated } from "./greeting.ts";
+
+export interface PeersOptions {
+  readonly crypto: Crypto;
+  readonly signer: NodeSigner;
+  readonly entropy: Entropy;
+  readonly features: Uint8Array;
+  readonly chainHash: Uint8Array;
+  readonly maxMessageBytes: number;
+  readonly maxLinks: number;
+  readonly timing?: SessionTiming;
+  readonly nowMs: number;
+}
+
+export interface PeerEvents {
+  /** `init` was exchanged. */
+  connected(remoteNodeId: PublicKey): void;
+  disconnected(remoteNodeId: PublicKey, reason: string): void;
+  /** May throw ProtocolViolation: the peer is told, the session dropped. */
+  message(remoteNodeId: PublicKey, message: Message): void;
+  alarm(text: string): void;
+}
+
+/** A `warning` under this id speaks of all channels (BOLT 1). */
+const ALL_CHANNELS = channelId(new Uint8Array(32));
+
+interface Peer {
+  negotiated: Negotiated | undefined;
+}
+
+export class Peers {
+  private readonly sessions: Sessions;
+  private readonly known = new Map<string, Peer>();
+
+  constructor(
+    private readonly options: PeersOptions,
+    private readonly events: PeerEvents,
+  ) {
+    const { signer: identity, ...rest } = options;
+    this.sessions = new Sessions({
+      ...rest,
+      identity,
+      events: {
+        onEstablished: (id) => this.established(id),
+        onMessage: (id, message) => this.received(id, message),
+        onClosed: (id, reason) => this.closed(id, reason),
+        onViolation: (id, violation) => this.complain(id, violation),
+      },
+    });
+  }
+
+  attach(link: Link, remoteNodeId?: PublicKey): void {
+    this.sessions.add(link, remoteNodeId);
+  }
+
+  /** What both sides said in `init`; undefined while the peer is away. */
+  negotiated(remoteNodeId: PublicKey): Negotiated | undefined {
+    return this.known.get(toHex(remoteNodeId))?.negotiated;
+  }
+
+  send(remoteNodeId: PublicKey, message: Message): boolean {
+    return this.sessions.send(remoteNodeId, message);
+  }
+
+  drop(remoteNodeId: PublicKey, reason: string): void {
+    this.sessions.to(remoteNodeId)?.drop(reason);
+  }
+
+  tick(nowMs: number): void {
+    this.sessions.tick(nowMs);
+  }
+
+  close(reason: string): void {
+    this.sessions.close(reason);
+  }
+
+  private established(remoteNodeId: PublicKey): void {
+    this.known.set(toHex(remoteNodeId), { negotiated: undefined });
+    this.send(remoteNodeId, greeting(this.options));
+  }
+
+  private received(remoteNodeId: PublicKey, message: Message): void {
+    const peer = this.known.get(toHex(remoteNodeId));
+    if (!peer) return;
+    try {
+      if (peer.negotiated) {
+        demand(message.type !== "init", "init", "comes once");
+        this.events.message(remoteNodeId, message);
+      } else {
+        demand(message.type === "init", "init", "must be the first message");
+        peer.negotiated = negotiated(this.options, message);
+        this.sessions.to(remoteNodeId)?.setPeerMaxMessage(message.maxMessageBytes);
+        this.events.connected(remoteNodeId);
+      }
+    } catch (cause) {
+      if (!(cause instanceof ProtocolViolation)) throw cause;
+      this.complain(remoteNodeId, cause);
+      this.drop(remoteNodeId, cause.message);
+    }
+  }
+
+  private complain(remoteNodeId: PublicKey, { message: data }: ProtocolViolation): void {
+    this.send(remoteNodeId, { type: "warning", channelId: ALL_CHANNELS, data });
+    const name = toHex(remoteNodeId).slice(0, 16);
+    this.events.alarm(`peer ${name} broke the protocol: ${data}`);
+  }
+
+  private closed(remoteNodeId: PublicKey, reason: string): void {
+    const peer = this.known.get(toHex(remoteNodeId));
+    this.known.delete(toHex(remoteNodeId));
+    if (peer?.negotiated) this.events.disconnected(remoteNodeId, reason);
+  }
+}

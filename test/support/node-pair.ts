@@ -1,0 +1,318 @@
+/** Two whole nodes joined by a cable in memory, on a chain of two functions: for tests of channels and of the runner. */
+
+import type { Claim } from "../../core/chain/monitor/watched.ts";
+import type { ChannelPolicy } from "../../core/channel/context.ts";
+import type { ChannelEvent } from "../../core/channel/effects.ts";
+import { hostPolicy } from "../../core/channel/policy.ts";
+import { SeedSigner } from "../../core/keys/seed-signer.ts";
+import { featureBitmap } from "../../core/messages/features.ts";
+import type { Message } from "../../core/messages/message.ts";
+import { MemoryStore } from "../../core/node/memory-store.ts";
+import { Node } from "../../core/node/node.ts";
+import { packPayments } from "../../core/payments/push.ts";
+import type { Outpoint } from "../../core/ports/chain.ts";
+import type { Crypto } from "../../core/ports/crypto.ts";
+import type { Link } from "../../core/ports/link.ts";
+import type { Store } from "../../core/ports/store.ts";
+import {
+  blockHeight,
+  type ChannelId,
+  milliSatoshi,
+  type PublicKey,
+  satoshi,
+} from "../../core/primitives/brands.ts";
+import { toHex } from "../../core/primitives/bytes.ts";
+import { p2wpkh } from "../../core/transactions/script.ts";
+import type { ChannelType } from "../../core/transactions/terms.ts";
+import { serializeTransaction, transactionId } from "../../core/transactions/transaction.ts";
+import { native, noble } from "./crypto-providers.ts";
+
+export const crypto: Crypto = native ?? noble;
+export const CHAIN_HASH = new Uint8Array(32).fill(7);
+export const FEATURES = featureBitmap({
+  required: ["staticRemotekey", "channelType"],
+  optional: [
+    "upfrontShutdownScript",
+    "anchors",
+    "shutdownAnysegwit",
+    "zeroFeeCommitments",
+    "scidAlias",
+    "zeroconf",
+    "simpleClose",
+    "pushUpdates",
+    "zeroReserve",
+  ],
+});
+
+export interface Told {
+  readonly id: ChannelId;
+  readonly event: ChannelEvent;
+}
+
+/** One node with all that it said. */
+export class TestNode {
+  node!: Node;
+  readonly told: Told[] = [];
+  readonly alarms: string[] = [];
+  readonly services: Message[] = [];
+  readonly watched: Outpoint[] = [];
+  readonly claims: Claim[] = [];
+  readonly closes: Uint8Array[] = [];
+  readonly signer: SeedSigner;
+  readonly payoutScript: Uint8Array;
+  nowMs = 0;
+  private randomByte: number;
+
+  constructor(
+    readonly name: string,
+    readonly seed: number,
+    readonly store: Store = new MemoryStore(),
+    readonly policy: ChannelPolicy = hostPolicy,
+  ) {
+    this.signer = new SeedSigner(crypto, new Uint8Array(32).fill(seed));
+    this.payoutScript = p2wpkh(crypto, this.signer.nodeId);
+    this.randomByte = seed;
+  }
+
+  async start(height = 100): Promise<this> {
+    this.node = await Node.start(
+      {
+        crypto,
+        signer: this.signer,
+        store: this.store,
+        entropy: {
+          random: (length) => {
+            const out = crypto.sha256(
+              Uint8Array.of(this.seed, ++this.randomByte >> 8, this.randomByte),
+            );
+            return length === 32 ? out : out.slice(0, length);
+          },
+        },
+        chain: {
+          watch: (outpoint) => this.watched.push(outpoint),
+          publish: (_, claim) => this.claims.push(claim),
+          publishClose: (_, raw) => this.closes.push(raw),
+        },
+        chainHash: CHAIN_HASH,
+        policy: this.policy,
+        features: FEATURES,
+        maxMessageBytes: 65535,
+        payoutScript: this.payoutScript,
+        maxChannels: 16,
+        maxLinks: 16,
+        events: {
+          onChannelEvent: (id, event) => this.told.push({ id, event }),
+          onPeer: () => {},
+          onServiceMessage: (_, message) => this.services.push(message),
+          onAlarm: (text) => this.alarms.push(text),
+        },
+        nowMs: this.nowMs,
+      },
+      blockHeight(height),
+    );
+    return this;
+  }
+
+  get nodeId(): PublicKey {
+    return this.signer.nodeId;
+  }
+
+  /** All events of one type, oldest first. */
+  events<T extends ChannelEvent["type"]>(type: T): Extract<ChannelEvent, { type: T }>[] {
+    return this.told.flatMap(({ event }) => (event.type === type ? [event as never] : []));
+  }
+}
+
+class MemoryLink implements Link {
+  readonly kind = "stream";
+  other: MemoryLink | undefined;
+  onBytes: (bytes: Uint8Array) => void = () => {};
+  onClosed: (reason: string) => void = () => {};
+  constructor(
+    readonly name: string,
+    private readonly cable: Cable,
+  ) {}
+
+  send(bytes: Uint8Array): void {
+    const { other } = this;
+    if (other) this.cable.carry(() => other.onBytes(bytes));
+  }
+
+  close(): void {
+    this.onClosed("closed");
+  }
+}
+
+/** Carries what both sides send, in order; `pump` lets it flow. */
+export class Cable {
+  private readonly queue: (() => void)[] = [];
+  cut = false;
+  readonly ends: readonly [Link, Link];
+
+  constructor() {
+    const a = new MemoryLink("memory:a", this);
+    const b = new MemoryLink("memory:b", this);
+    a.other = b;
+    b.other = a;
+    this.ends = [a, b];
+  }
+
+  carry(delivery: () => void): void {
+    if (!this.cut) this.queue.push(delivery);
+  }
+
+  /** Delivers until nothing moves, at most `most` deliveries; how many there were. */
+  pump(most = Number.POSITIVE_INFINITY): number {
+    let count = 0;
+    for (; count < most; count++) {
+      const delivery = this.queue.shift();
+      if (!delivery) break;
+      delivery();
+    }
+    return count;
+  }
+
+  /** Everything under way is lost. */
+  lose(): void {
+    this.queue.length = 0;
+  }
+}
+
+export class Pair {
+  cable = new Cable();
+  height = 100;
+  private nowMs = 0;
+
+  constructor(
+    readonly a: TestNode,
+    readonly b: TestNode,
+  ) {}
+
+  static async make(
+    options: { readonly policyA?: ChannelPolicy; readonly policyB?: ChannelPolicy } = {},
+  ): Promise<Pair> {
+    const a = new TestNode("alice", 1, new MemoryStore(), options.policyA);
+    const b = new TestNode("bob", 2, new MemoryStore(), options.policyB);
+    const pair = new Pair(await a.start(), await b.start());
+    pair.connect();
+    return pair;
+  }
+
+  /** A new cable: alice calls bob. */
+  connect(): void {
+    this.cable = new Cable();
+    this.a.node.attach(this.cable.ends[0], this.b.nodeId);
+    this.b.node.attach(this.cable.ends[1]);
+    this.settle();
+  }
+
+  disconnect(): void {
+    this.cable.lose();
+    for (const end of this.cable.ends) end.onClosed("the cable was pulled");
+  }
+
+  /** Lets messages flow and some time pass. */
+  settle(): void {
+    for (let i = 0; i < 20; i++) {
+      this.nowMs += 100;
+      this.a.node.tick(this.nowMs);
+      this.b.node.tick(this.nowMs);
+      this.cable.pump();
+    }
+  }
+
+  /** Mines blocks; `raws` are confirmed in the first of them. */
+  mine(count: number, raws: readonly Uint8Array[] = []): void {
+    for (let i = 0; i < count; i++) {
+      this.height++;
+      const height = blockHeight(this.height);
+      const transactions = (i === 0 ? raws : []).map((raw) => ({ raw, height }) as never);
+      for (const { node } of [this.a, this.b]) node.blockConnected({ height, transactions });
+      this.cable.pump();
+    }
+  }
+
+  /** Opens a channel from alice to bob and confirms it; its id. */
+  async open(
+    options: {
+      readonly channelType?: ChannelType;
+      readonly fundingSatoshis?: number;
+      readonly pushMsat?: number;
+    } = {},
+  ): Promise<ChannelId> {
+    const { channelType = "zero_fee_commitments", fundingSatoshis = 1_000_000 } = options;
+    const temporaryId = this.a.node.open({
+      remoteNodeId: this.b.nodeId,
+      channelType,
+      fundingSatoshis: satoshi(fundingSatoshis),
+      pushMsat: milliSatoshi(options.pushMsat ?? 0),
+      feeratePerKw: 1000,
+    });
+    this.cable.pump();
+    const needed = this.a.events("fundingNeeded").at(-1);
+    if (!needed)
+      throw new Error(`not accepted: ${JSON.stringify(this.a.told.map((t) => t.event))}`);
+    const raw = fundingTransaction(needed, this.height);
+    const txid = transactionId(crypto, raw.transaction);
+    this.a.node.command(temporaryId, { type: "funded", outpoint: { txid, vout: 0 } });
+    this.cable.pump();
+    await Promise.resolve();
+    const created = this.a.events("created").at(-1);
+    if (!created)
+      throw new Error(
+        `not created: ${[...this.a.alarms, ...this.b.alarms].join("; ")} ${JSON.stringify([this.a.told, this.b.told])}`,
+      );
+    this.mine(3, [raw.bytes]);
+    return created.channelId;
+  }
+
+  /** Balances in millisatoshi as both sides see them: [alice, bob] by alice, then by bob. */
+  balances(id: ChannelId): readonly number[] {
+    const a = this.a.node.record(id)?.base;
+    const b = this.b.node.record(id)?.base;
+    return [
+      a?.toLocalMsat ?? -1,
+      a?.toRemoteMsat ?? -1,
+      b?.toRemoteMsat ?? -1,
+      b?.toLocalMsat ?? -1,
+    ];
+  }
+}
+
+export function fundingTransaction(
+  { script, amountSatoshis }: { script: Uint8Array; amountSatoshis: number },
+  salt: number,
+) {
+  const source = crypto.sha256(Uint8Array.of(salt >> 8, salt & 255));
+  const transaction = {
+    version: 2,
+    inputs: [
+      {
+        outpoint: { txid: source as never, vout: 0 },
+        sequence: 0xfffffffd,
+        scriptSig: new Uint8Array(0),
+        witness: [new Uint8Array(64).fill(1)],
+      },
+    ],
+    outputs: [{ script, amount: satoshi(amountSatoshis) }],
+    locktime: 0,
+  };
+  return { transaction, bytes: serializeTransaction(transaction) };
+}
+
+let nextReference = 0;
+
+/** A packed push of one payment under a fresh reference. */
+export function payment(amountMsat: number, count = 1): Uint8Array {
+  return packPayments(
+    Array.from({ length: count }, () => {
+      const reference = new Uint8Array(16);
+      new DataView(reference.buffer).setUint32(12, ++nextReference);
+      return { reference, amountMsat: milliSatoshi(amountMsat) };
+    }),
+  );
+}
+
+export function hex(bytes: Uint8Array): string {
+  return toHex(bytes);
+}
