@@ -4,9 +4,11 @@ import { decodeCbor, encodeCbor } from "../../core/messages/cbor.ts";
 import { decodeMessage, encodeMessage, messageLimits } from "../../core/messages/codec.ts";
 import type { Message } from "../../core/messages/message.ts";
 import { ascii } from "../../core/primitives/bytes.ts";
+import { callCrypto, remoteCrypto } from "./crypto-calls.ts";
 import { freezeModuleState, writableState } from "./freeze.ts";
 import { decodeParts, encodeParts } from "./parts.ts";
-import { scenarios } from "./scenarios.ts";
+import { type Scenario, scenarios } from "./scenarios.ts";
+import { descend } from "./stack.ts";
 
 /** What `handleCommand` may answer: bytes at once, or a holder whose `result` is there when all promises have run. */
 type Answer = ArrayBuffer | { result?: ArrayBuffer };
@@ -92,21 +94,34 @@ serve("ping", (...parameters) => parameters);
 serve("ask-host", (name, ...parameters) => callHost(text(name as Uint8Array), ...parameters));
 serve("freeze", () => freezeModuleState().map(characters));
 serve("writable-state", () => writableState().map(characters));
-/** Calls the method of the Crypto port that the first part names. */
-serve("crypto", (method, ...parameters) => {
-  const crypto = nobleCrypto() as unknown as Record<string, (...all: Uint8Array[]) => Returned>;
-  const call = crypto[text(method as Uint8Array)];
-  if (call === undefined) throw new Error("no such method of the Crypto port");
-  return call(...parameters);
-});
+/** Calls the method of the Crypto port that the first part names, on noble in XS. */
+serve("crypto", (method, ...parameters) =>
+  callCrypto(nobleCrypto(), text(method as Uint8Array), parameters),
+);
 /** Decodes CBOR, or one of our messages, and encodes what came out. */
 serve("cbor", (bytes) => encodeCbor(decodeCbor(bytes as Uint8Array, messageLimits(65_535))));
 serve("message", (bytes) => {
   const decoded = decodeMessage(bytes as Uint8Array, messageLimits(65_535));
   return encodeMessage(decoded as Message);
 });
-serve("scenario", (name) => {
-  const scenario = scenarios[text(name as Uint8Array)];
+serve("descend", (depth) => descend(frameCount(depth as Uint8Array), () => undefined));
+/** Runs a scenario with noble in XS. */
+serve("scenario", (name) => scenarioNamed(name as Uint8Array)(nobleCrypto()));
+/** Runs a scenario with the host's crypto, with so many frames on the stack already. */
+serve("scenario-in-depth", (name, depth) =>
+  descend(frameCount(depth as Uint8Array), () => scenarioNamed(name as Uint8Array)(hostCrypto)),
+);
+
+const hostCrypto = remoteCrypto("host", (method, ...parameters) =>
+  callHost("crypto", ascii(method), ...parameters),
+);
+
+function scenarioNamed(name: Uint8Array): Scenario {
+  const scenario = scenarios[text(name)];
   if (scenario === undefined) throw new Error("no such scenario");
-  return scenario(nobleCrypto());
-});
+  return scenario;
+}
+
+function frameCount(bytes: Uint8Array): number {
+  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
+}
