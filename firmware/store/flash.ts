@@ -1,0 +1,21 @@
+/** What a raw flash partition offers: NOR semantics, on the ESP32 (esp_partition) and in the simulator alike. */
+
+export interface Flash {
+  /** Whole sectors, in bytes. */
+  readonly size: number;
+  /** The unit of erasing; 4096 on every chip we know. */
+  readonly sectorSize: number;
+  /** A copy of `length` bytes from `offset`. */
+  read(offset: number, length: number): Uint8Array;
+  /** Clears bits: 1 becomes 0, never the other way. Power may fail after any part of it. */
+  program(offset: number, bytes: Uint8Array): void;
+  /** Sets every bit of sector number `sector`. Power may fail half way. */
+  erase(sector: number): void;
+}
+
+/** What an erased byte reads as. */
+export const ERASED = 0xff;
+
+export function isErased(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === ERASED);
+}
