@@ -62,13 +62,11 @@ export function checkOfflineBudget(
   return { ok: true, offlineBlocks };
 }
 
-/** Blocks since the last verified tip by the wall clock; undefined where the device has no clock. */
+/** Blocks since the last verified tip by the wall clock; undefined where the device has none, or one that ran backwards. */
 export function estimateOfflineBlocks(state: OfflineState): number | undefined {
-  if (state.nowSeconds === undefined) return undefined;
-  // The header's own time bounds a clock that was wrong when the tip was verified: it never makes the gap smaller
-  // than what passed since the device itself looked.
   const since = state.tipVerifiedAtSeconds ?? state.tipTimeSeconds;
-  return Math.max(0, Math.floor((state.nowSeconds - since) / SECONDS_PER_BLOCK));
+  if (state.nowSeconds === undefined || state.nowSeconds < since) return undefined;
+  return Math.floor((state.nowSeconds - since) / SECONDS_PER_BLOCK);
 }
 
 function hours(blocks: number): string {

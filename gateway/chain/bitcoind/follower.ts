@@ -68,10 +68,15 @@ export class Follower {
     this.#timer = setTimeout(() => {
       this.#enqueue()
         .catch((error: unknown) => {
-          if (!this.#stopped) this.#options.onError?.(error as Error);
+          if (!this.#stopped) this.#report(error as Error);
         })
         .finally(() => this.#schedule(this.#options.pollMs ?? DEFAULT_POLL_MS));
     }, delayMs);
+  }
+
+  #report(error: Error): void {
+    if (this.#options.onError) this.#options.onError(error);
+    else process.emitWarning(`following the chain: ${error.message}`);
   }
 
   #enqueue(): Promise<void> {

@@ -79,6 +79,9 @@ function nodeArguments(dataFolder: string, rpcPort: number): string[] {
     "-incrementalrelayfee=0.00001",
     "-addresstype=bech32",
     "-changetype=bech32",
+    // A chain that lives for minutes: few keys ahead, and no waiting for the disk.
+    "-keypool=30",
+    "-unsafesqlitesync=1",
     "-printtoconsole=1",
   ];
 }

@@ -25,7 +25,7 @@ export interface SourceOptions {
   readonly floorPerKw?: number;
   /** Where the node has no estimate (regtest, a fresh node). */
   readonly fallbackPerKw?: number;
-  /** What went wrong in the background; polling goes on. */
+  /** What went wrong in the background; polling goes on. A process warning unless given. */
   readonly onError?: (error: Error) => void;
   readonly crypto?: Crypto;
 }
