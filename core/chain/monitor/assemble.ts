@@ -81,8 +81,8 @@ function sweep(
   const most = total - Math.max(1, dustThreshold(channel.payoutScript));
   if (feeFor(weight, lowest) > most) return undefined;
   const schedule = mergedSchedule(members);
-  const wanted = feerateAt(schedule, view.tipHeight, policy);
-  const feeratePerKw = Math.min(wanted, Math.floor((most * 1000) / weight));
+  const ceiling = Math.floor((most * 1000) / weight);
+  const feeratePerKw = feerateAt(schedule, view.tipHeight, policy, ceiling);
   const unsigned = buildSweep(context.crypto, inputs, channel.payoutScript, feeratePerKw);
   if (unsigned.type === "dust") return undefined;
   const signatures = inputs.map(({ key }, index) => {

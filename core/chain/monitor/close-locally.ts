@@ -1,8 +1,9 @@
 /** Publishing our own newest commitment (BOLT 5 "Failing a Channel"), and the signature that spends its keyed anchor. */
-import { type BlockHeight, blockHeight } from "../../primitives/brands.ts";
+import { type BlockHeight, blockHeight, satoshiFloor } from "../../primitives/brands.ts";
+import { toHex } from "../../primitives/bytes.ts";
 import { assert } from "../../primitives/errors.ts";
 import { keyedAnchorClaim } from "../../transactions/claims.ts";
-import { finalizeCommitment } from "../../transactions/commitment.ts";
+import { type Commitment, finalizeCommitment } from "../../transactions/commitment.ts";
 import { segwitSighash } from "../../transactions/sighash.ts";
 import { claimWitness } from "../../transactions/sweep.ts";
 import {
@@ -10,8 +11,9 @@ import {
   serializeTransaction,
   transactionId,
 } from "../../transactions/transaction.ts";
+import { commitmentWeight } from "../../transactions/weights.ts";
 import { viewChain } from "./chain-view.ts";
-import { feerateAt } from "./fees.ts";
+import { feerateAt, MIN_FEERATE_PER_KW } from "./fees.ts";
 import { rebuild } from "./identify.ts";
 import type {
   ChainFacts,
@@ -23,6 +25,9 @@ import type {
 
 /** Without an HTLC that presses, the commitment may take that long. */
 const COMMITMENT_PATIENCE_BLOCKS = 36;
+
+/** A child with the anchor, one P2WPKH coin and change, roughly. */
+const CHILD_WEIGHT = 720;
 
 /** Witness of a child's input that spends a keyed anchor, in weight units: count, longest signature, script. */
 export const KEYED_ANCHOR_WITNESS_WEIGHT = 1 + 73 + 41;
@@ -56,12 +61,14 @@ export function closeLocally(
     ({ kind }) => kind === "broadcasterAnchor" || kind === "sharedAnchor",
   );
   const claim: Claim = {
-    id: "commitment",
+    id: `commitment:${toHex(txid)}`,
     purpose: "commitment",
     raw: serializeTransaction(transaction),
     txid,
     deadline,
-    feeratePerKw: anchor ? feerateAt(schedule, facts.tipHeight, policy) : spec.feeratePerKw,
+    feeratePerKw: anchor
+      ? feerateAt(schedule, facts.tipHeight, policy, feerateCeiling(channel, commitment))
+      : spec.feeratePerKw,
     ...(anchor === undefined
       ? {}
       : {
@@ -91,21 +98,25 @@ export function signKeyedAnchor(
   return claimWitness(claim, signer.signClaim({ role: "funding" }, sighash));
 }
 
+/** The whole of what we may get out of it; whoever adds the child decides whether that is wise. */
+function feerateCeiling({ terms, local }: WatchedChannel, commitment: Commitment): number {
+  const balance = satoshiFloor(local.spec.toBroadcasterMsat);
+  const stake = commitment.htlcs.reduce((sum, { amount }) => sum + amount, balance);
+  const weight = commitmentWeight(terms.channelType, commitment.htlcs.length) + CHILD_WEIGHT;
+  return Math.max(MIN_FEERATE_PER_KW, Math.floor((stake * 1000) / weight));
+}
+
 /** Before an HTLC of ours expires, or one that we can claim is lost. */
 function commitmentDeadline(
   { crypto }: MonitorContext,
   channel: WatchedChannel,
   since: BlockHeight,
 ): BlockHeight {
-  const known = channel.preimages.map((preimage) => toHashKey(crypto.sha256(preimage)));
+  const known = channel.preimages.map((preimage) => toHex(crypto.sha256(preimage)));
   const pressing = channel.local.spec.htlcs.filter(
-    (htlc) => htlc.offered || known.includes(toHashKey(htlc.paymentHash)),
+    (htlc) => htlc.offered || known.includes(toHex(htlc.paymentHash)),
   );
   const patience = since + COMMITMENT_PATIENCE_BLOCKS;
   const earliest = Math.min(patience, ...pressing.map(({ cltvExpiry }) => cltvExpiry));
   return blockHeight(Math.max(since + 1, earliest));
-}
-
-function toHashKey(hash: Uint8Array): string {
-  return hash.join();
 }

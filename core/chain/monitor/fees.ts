@@ -15,31 +15,36 @@ export interface FeeSchedule {
 
 /** What most nodes relay at least: 1 satoshi per virtual byte, rounded up. */
 export const MIN_FEERATE_PER_KW = 253;
-/** One satoshi per virtual byte: what Bitcoin Core wants more for relaying a replacement. */
-export const REPLACEMENT_STEP_PER_KW = 250;
+/** What Bitcoin Core wants more for relaying a replacement: 1 satoshi per virtual byte, and a little for rounding. */
+export const REPLACEMENT_STEP_PER_KW = 253;
 /** The rate rises this often between start and deadline; versions within one step are the same bytes. */
 const MAX_STEPS = 12;
 /** Steps after a missed deadline, one a block. */
 const MAX_LATE_STEPS = 24;
+const LATE_FACTOR = 1.25;
 
 /**
- * Satoshi per 1000 weight at `tip`. While the policy's rates stay as they are, every step pays at
- * least REPLACEMENT_STEP_PER_KW more than the one before, so that it can replace it.
+ * Satoshi per 1000 weight at `tip`, never above `ceiling`. While the policy's rates stay as they are, a version
+ * pays either the same as the one before, or at least REPLACEMENT_STEP_PER_KW more, so that it can replace it.
  */
-export function feerateAt(schedule: FeeSchedule, tip: BlockHeight, policy: MonitorPolicy): number {
-  const { start, deadline, urgency } = schedule;
+export function feerateAt(
+  { start, deadline, urgency }: FeeSchedule,
+  tip: BlockHeight,
+  policy: MonitorPolicy,
+  ceiling: number = Number.MAX_SAFE_INTEGER,
+): number {
   const span = Math.max(1, deadline - start);
   const steps = Math.min(span, MAX_STEPS);
   const elapsed = Math.max(0, tip - start);
   const onTime = Math.min(steps, Math.floor((elapsed * steps) / span));
-  let feerate = estimate(0, urgency, policy);
-  for (let step = 1; step <= onTime; step++) {
-    feerate = Math.max(estimate(step / steps, urgency, policy), feerate + REPLACEMENT_STEP_PER_KW);
-  }
-  if (urgency === "patient") return feerate;
-  const late = Math.min(MAX_LATE_STEPS, Math.max(0, elapsed - span));
-  for (let step = 0; step < late; step++) {
-    feerate = Math.max(Math.ceil(feerate * 1.25), feerate + REPLACEMENT_STEP_PER_KW);
+  const late = urgency === "patient" ? 0 : Math.min(MAX_LATE_STEPS, Math.max(0, elapsed - span));
+  let feerate = Math.min(ceiling, estimate(0, urgency, policy));
+  for (let step = 1; step <= onTime + late; step++) {
+    const wanted =
+      step <= onTime ? estimate(step / steps, urgency, policy) : Math.ceil(feerate * LATE_FACTOR);
+    const next = Math.min(ceiling, Math.max(wanted, feerate + REPLACEMENT_STEP_PER_KW));
+    if (next - feerate < REPLACEMENT_STEP_PER_KW) break;
+    feerate = next;
   }
   return feerate;
 }

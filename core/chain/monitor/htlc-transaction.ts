@@ -48,7 +48,7 @@ export function prepareHtlcTransaction(
     txid: transactionId(context.crypto, transaction),
     deadline: schedule.deadline,
     feeratePerKw: zeroFee
-      ? feerateAt(schedule, view.tipHeight, policy)
+      ? feerateAt(schedule, view.tipHeight, policy, feerateCeiling(work, unsigned))
       : channel.local.spec.feeratePerKw,
     ...(zeroFee
       ? {
@@ -61,6 +61,12 @@ export function prepareHtlcTransaction(
       : {}),
   };
   return { claim, worthwhile: !zeroFee || isWorthwhile(work, unsigned) };
+}
+
+/** The fee never exceeds the HTLC. */
+function feerateCeiling({ channel }: Case, { amount, htlc }: HtlcTransaction): number {
+  const weight = htlcTransactionWeight(channel.terms.channelType, htlc.offered) + ADDED_WEIGHT;
+  return Math.floor((amount * 1000) / weight);
 }
 
 /** Whether something is left of it after the fee of its transaction and of sweeping what that pays. */

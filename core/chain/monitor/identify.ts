@@ -19,6 +19,8 @@ export type Identified =
   | { readonly ending: "mutual" | "unknown"; readonly spend: Spend }
   | ConfirmedCommitment;
 
+const P2WSH_BYTES = 34;
+
 export function identify(
   context: MonitorContext,
   channel: WatchedChannel,
@@ -36,7 +38,8 @@ export function identify(
     identifyCurrent(context, channel, spend, number) ??
     identifyRevoked(context, channel, spend, number) ??
     identifyOwnOther(context, channel, spend, number) ??
-    identifyFuture(context, channel, spend, number) ?? { ending: "unknown", spend }
+    identifyFuture(context, channel, spend, number) ??
+    identifyForgotten(context, channel, spend, number) ?? { ending: "unknown", spend }
   );
 }
 
@@ -92,12 +95,13 @@ function identifyCurrent(
   return undefined;
 }
 
-/** A remote commitment whose secret we hold. */
+/** A remote commitment whose secret we hold, with outputs that show it. */
 function identifyRevoked(
   context: MonitorContext,
   channel: WatchedChannel,
   spend: Spend,
   number: CommitmentNumber,
+  accept = (outputs: readonly ClosingOutput[]) => outputs.some(isOfCommitment),
 ): ConfirmedCommitment | undefined {
   const { crypto } = context;
   const secret = lookupSecret(crypto, channel.secrets, number);
@@ -108,8 +112,21 @@ function identifyRevoked(
     perCommitmentPoint: crypto.publicKeyOf(secret),
   });
   const outputs = recognise(crypto, { channel, broadcaster: "remote", terms, keys, number }, spend);
-  if (!outputs.some(isOfCommitment)) return undefined;
+  if (!accept(outputs)) return undefined;
   return { ending: "revoked", number, broadcaster: "remote", terms, keys, secret, outputs, spend };
+}
+
+/** One that may hold HTLCs which the record and the archive do not know, and nothing else. */
+function identifyForgotten(
+  context: MonitorContext,
+  channel: WatchedChannel,
+  spend: Spend,
+  number: CommitmentNumber,
+): ConfirmedCommitment | undefined {
+  const found = identifyRevoked(context, channel, spend, number, (outputs) =>
+    outputs.some(({ kind, script }) => kind === "unknown" && script.length === P2WSH_BYTES),
+  );
+  return found && { ...found, warning: `no output of revoked commitment ${number} is known` };
 }
 
 /** A commitment of ours that is not the newest: from before a restore, or from a copy of our state. */

@@ -119,7 +119,7 @@ const UNKNOWN_WARNING =
 
 function paysUs({ terms, shutdownScripts, payoutScript }: WatchedChannel, script: Uint8Array) {
   const own = [terms.local.upfrontShutdownScript, shutdownScripts?.local, payoutScript];
-  return !isReturnScript(script) && own.some((known) => known && equal(known, script));
+  return !isReturnScript(script) && own.some((known) => known?.length && equal(known, script));
 }
 
 /** Those that fit an HTLC of ours, each once. */
