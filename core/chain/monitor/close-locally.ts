@@ -101,7 +101,7 @@ export function signKeyedAnchor(
 /** The whole of what we may get out of it; whoever adds the child decides whether that is wise. */
 function feerateCeiling({ terms, local }: WatchedChannel, commitment: Commitment): number {
   const balance = satoshiFloor(local.spec.toBroadcasterMsat);
-  const stake = commitment.htlcs.reduce((sum, { amount }) => sum + amount, balance);
+  const stake = commitment.htlcs.reduce<number>((sum, { amount }) => sum + amount, balance);
   const weight = commitmentWeight(terms.channelType, commitment.htlcs.length) + CHILD_WEIGHT;
   return Math.max(MIN_FEERATE_PER_KW, Math.floor((stake * 1000) / weight));
 }
