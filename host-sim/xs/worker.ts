@@ -111,6 +111,11 @@ export class XsWorker {
     return this.#deliver("e", Buffer.from(source, "utf8"));
   }
 
+  /** Runs an ES module file, and the files it imports by relative paths. What goes wrong is on the worker's stderr alone. */
+  importModule(file: string): Promise<XsReply> {
+    return this.#deliver("m", Buffer.from(file, "utf8"));
+  }
+
   /** Calls the script's global `handleCommand(arrayBuffer)`. Deliveries are served one after the other. */
   command(bytes: Uint8Array): Promise<XsReply> {
     return this.#deliver("?", bytes);
@@ -128,7 +133,7 @@ export class XsWorker {
     }
   }
 
-  #deliver(tag: "e" | "?", body: Uint8Array): Promise<XsReply> {
+  #deliver(tag: "e" | "m" | "?", body: Uint8Array): Promise<XsReply> {
     const turn = this.#queue.then(() => this.#send(tag, body));
     this.#queue = turn.catch(() => {});
     return turn;
@@ -168,7 +173,7 @@ export class XsWorker {
     if (pending === undefined) throw new Error(`the XS worker sent "${tag}" unasked`);
     this.#pending = undefined;
     clearTimeout(pending.timer);
-    if (tag === "!") pending.reject(new XsScriptError(Buffer.from(body).toString("utf8")));
+    if (tag === "!") pending.reject(this.#scriptError(body));
     else if (tag === ".") pending.resolve(parseReply(body));
     else pending.reject(this.#abort(`it sent a message of unknown kind "${tag}"`));
   }
@@ -182,6 +187,11 @@ export class XsWorker {
       // The script cannot be told of a failure: the worker's protocol has no such answer.
       this.#abort(`issueCommand failed: ${error instanceof Error ? error.message : String(error)}`);
     }
+  }
+
+  #scriptError(body: Uint8Array): XsScriptError {
+    const message = Buffer.from(body).toString("utf8");
+    return new XsScriptError(message === "" ? `module failed: ${this.#errors.trim()}` : message);
   }
 
   #abort(reason: string): XsWorkerDeath {

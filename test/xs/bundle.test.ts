@@ -1,4 +1,7 @@
 /** The core's bundle in a real XS engine: it loads on a bare device's globals and gives the bytes that Node gives. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { nobleCrypto } from "../../core/crypto/noble.ts";
 import { encodeCbor } from "../../core/messages/cbor.ts";
@@ -8,6 +11,7 @@ import { ascii, concat, toHex } from "../../core/primitives/bytes.ts";
 import { XsBridge } from "../../host-sim/xs/bridge.ts";
 import { bundleCoreModule } from "../../host-sim/xs/bundle.ts";
 import { scenarios } from "../../host-sim/xs/scenarios.ts";
+import { XsWorker } from "../../host-sim/xs/worker.ts";
 
 const node = nobleCrypto();
 const secret = new Uint8Array(32).fill(7) as SecretKey;
@@ -39,6 +43,31 @@ test("the device's bundle is one module that imports nothing", async () => {
   const { code, moduleFiles } = await bundleCoreModule();
   expect(code).not.toMatch(/^\s*import\b|\bimport\(|\brequire\(/m);
   expect(moduleFiles.filter((file) => file.includes("node_modules"))).toEqual([]);
+});
+
+test("the device's bundle loads as an ES module and exports what it exports in Node", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "picobolt-xs-"));
+  const worker = await XsWorker.start();
+  try {
+    await writeFile(join(folder, "core.mjs"), (await bundleCoreModule()).code);
+    const inspect = "import * as core from './core.mjs'; handleCommand = () => list(core);";
+    await writeFile(join(folder, "main.mjs"), inspect);
+    await worker.evaluate("var handleCommand; var encoder = new TextEncoder();");
+    await worker.evaluate(
+      "var list = (core) => encoder.encode(Object.keys(core).sort().map((k) => k + ':' + typeof core[k])).buffer",
+    );
+    await worker.importModule(join(folder, "main.mjs"));
+    const inNode: Record<string, unknown> = await import(join(folder, "core.mjs"));
+    const expected = Object.keys(inNode)
+      .sort()
+      .map((name) => `${name}:${typeof inNode[name]}`);
+    expect(expected).toContain("Node:function");
+    const reply = await worker.command(new Uint8Array());
+    expect(Buffer.from(reply.bytes).toString()).toBe(expected.join());
+  } finally {
+    await worker.close();
+    await rm(folder, { recursive: true });
+  }
 });
 
 describe("the bridge", () => {
