@@ -35,10 +35,11 @@ function groupsIn(shape: Shape): readonly Extract<Shape, { kind: "group" }>[] {
   }
 }
 
+/** One line a field; only optional fields at the end can be left away, others are null. */
 function lines(fields: Fields): string[] {
-  return Object.entries(fields).map(([name, field]: [string, Field<unknown>]) => {
-    return `  ${field.optional ? "? " : ""}${name}: ${field.cddl},`;
-  });
+  const entries: [string, Field<unknown>][] = Object.entries(fields);
+  const lastRequired = entries.findLastIndex(([, field]) => !field.optional);
+  return entries.map(([name, { cddl }], i) => `  ${i > lastRequired ? "? " : ""}${name}: ${cddl},`);
 }
 
 export function protocolCddl(): string {
@@ -56,9 +57,12 @@ export function protocolCddl(): string {
   const rules = definitions.map(({ number, name, fields }) => {
     const odd = number % 2 === 1 && !setupMessages.some((setup) => setup.number === number);
     const comment = odd && number >= 32768 ? " ; picobolt's own" : "";
-    return [`${name} = [`, `  ${number},${comment}`, ...lines(fields), "  * any", "]"].join("\n");
+    return [`${name} = [`, `  type: ${number},${comment}`, ...lines(fields), "  * any", "]"].join(
+      "\n",
+    );
   });
-  const later = "later = [uint .size 2, * any]   ; a number not listed here: odd ones are ignored";
+  const later =
+    "later = [type: uint .size 2, * any]   ; a number not listed here: odd ones are ignored";
   return `${[prelude, choice.join("\n"), later, ...groups.values(), ...rules].join("\n\n")}\n`;
 }
 

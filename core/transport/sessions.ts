@@ -95,6 +95,7 @@ export class Sessions {
       older.supersede();
     }
     this.chosen.set(toHex(id), session);
+    for (const other of this.callersOf(id)) if (other !== session) other.hold();
     this.options.events.onEstablished(id, session);
   }
 
@@ -109,16 +110,13 @@ export class Sessions {
   }
 
   private closed(id: PublicKey, session: Session, reason: string): void {
-    const chosen = this.to(id);
-    if (chosen !== session) {
-      if (chosen !== undefined) session.hold();
-      return;
-    }
+    if (this.to(id) !== session) return;
     this.chosen.delete(toHex(id));
     this.options.events.onClosed(id, reason);
-    for (const other of this.all) {
-      const callee = other.callee;
-      if (other !== session && callee !== undefined && equal(callee, id)) other.wake();
-    }
+    for (const other of this.callersOf(id)) if (other !== session) other.wake();
+  }
+
+  private callersOf(id: PublicKey): readonly Session[] {
+    return this.all.filter(({ callee }) => callee !== undefined && equal(callee, id));
   }
 }

@@ -62,12 +62,6 @@ describe("the closed list of messages", () => {
     expect(own.length).toBeGreaterThan(0);
     for (const { number } of own) expect([number % 2, number >= 32768]).toEqual([1, true]);
   });
-  it("has optional fields only at the end", () => {
-    for (const { name, fields } of definitions) {
-      const optional = Object.values(fields).map((field) => field.optional === true);
-      expect([name, ...optional]).toEqual([name, ...[...optional].sort()]);
-    }
-  });
 });
 
 describe.each(definitions)("$name", (definition) => {

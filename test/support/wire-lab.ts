@@ -47,6 +47,11 @@ export class Wire {
     }
   }
 
+  /** Delivers what is under way now, not the answers to it. */
+  step(): void {
+    for (const sent of this.queue.splice(0)) this.inject(sent.bytes, sent.from);
+  }
+
   /** Bytes on the wire that seem to come from that side. */
   inject(bytes: Uint8Array, from: Side): void {
     this.log.push({ from, bytes: bytes.slice() });

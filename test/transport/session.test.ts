@@ -99,6 +99,14 @@ describe("acts that are damaged on their way", () => {
     expect([lab.a.diary.ups, lab.b.diary.ups, lab.works]).toEqual([1, 1, true]);
   });
 
+  it("an act one that comes six times is answered alike, for the price of one", () => {
+    const lab = new Lab(new Wire("datagram"));
+    lab.wire.passage = (bytes) => (bytes[0] === 1 ? Array<Uint8Array>(6).fill(bytes) : [bytes]);
+    lab.connect();
+    expect(new Set(lab.wire.sentBy("b").slice(0, 6).map(toHex)).size).toBe(1);
+    expect([lab.a.diary.ups, lab.b.diary.ups, lab.works]).toEqual([1, 1, true]);
+  });
+
   it("a whole recorded conversation, played again to either side, neither opens nor ends a session", () => {
     const lab = new Lab().connect();
     lab.exchange();
@@ -170,6 +178,9 @@ describe("messages", () => {
     expect(() => lab.a.session.send(large)).toThrow(/pong: 5005 bytes, the peer takes 4096/);
     lab.a.session.setPeerMaxMessage(65_535);
     expect(lab.a.session.send(large)).toBe(true);
+    lab.restartB();
+    lab.advance(3_000);
+    expect([lab.a.diary.ups, lab.a.session.peerMaxMessage]).toEqual([2, 4096]);
   });
 
   it("are lost, and said to be, while no session is established", () => {
@@ -216,6 +227,17 @@ describe("messages", () => {
   });
 });
 
+it("a caller that was sent nonsense waits long before it calls again", () => {
+  const lab = new Lab().connect();
+  sealed(lab.b, encodeCbor([40_000]));
+  lab.wire.pump();
+  expect(lab.a.diary.entries[1]).toBe("violation: unknown-even-message");
+  lab.advance(timing.maxBackoffMs - 100);
+  expect(lab.a.diary.ups).toBe(1);
+  lab.advance(timing.maxBackoffMs);
+  expect(lab.works).toBe(true);
+});
+
 /** Sends bytes as an authentic packet, whatever they hold. */
 function sealed(node: TestNode, bytes: Uint8Array): void {
   const session = node.session as unknown as {
@@ -252,6 +274,14 @@ describe("a session's end", () => {
     expect(lab.a.session.isFinished).toBe(true);
   });
 
+  it("may be decided while the next one begins", () => {
+    const lab = new Lab().connect();
+    lab.b.diary.events.onClosed = () => lab.b.session.close();
+    lab.restartA();
+    lab.advance(100);
+    expect([lab.b.diary.ups, lab.b.session.isFinished, lab.b.say("x")]).toEqual([1, true, false]);
+  });
+
   it("may be decided inside any event", () => {
     const lab = new Lab();
     lab.a.diary.onEstablishedHook = () => lab.a.session.close("not you");
@@ -281,8 +311,10 @@ describe("liveness", () => {
   it("notices a silent link on both sides in time, and comes back when it speaks again", () => {
     const lab = new Lab().connect();
     lab.wire.passage = () => [];
+    const sent = lab.wire.sentBy("a").length;
     lab.advance(timing.deadAfterMs - 100);
     expect([lab.a.diary.downs, lab.b.diary.downs]).toEqual([[], []]);
+    expect(lab.wire.sentBy("a")).toHaveLength(sent + 1); // one ping
     lab.advance(200);
     expect([lab.a.diary.downs, lab.b.diary.downs]).toEqual([
       ["down: nothing heard for 3000 ms"],

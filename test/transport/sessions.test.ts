@@ -73,7 +73,39 @@ describe("a peer that comes over a second link", () => {
   });
 });
 
+describe("a caller that is called back over a second link", () => {
+  it("stays on that one, and its own link does not call again meanwhile", () => {
+    const { a, b, wires, advance, works, same, linkOf } = lab(2);
+    a.sessions.add(wires[0].a, b.nodeId);
+    b.sessions.add(wires[0].b);
+    advance(10_000);
+    a.sessions.add(wires[1].a);
+    b.sessions.add(wires[1].b, a.nodeId);
+    advance(100);
+    expect(linkOf(a, b.nodeId)).toBe("wire1");
+    advance(60_000);
+    expect([same(), works(), ups(a.diary).length, ups(b.diary).length]).toEqual([true, true, 2, 2]);
+    wires[1].passage = () => [];
+    advance(timing.deadAfterMs + 1_000);
+    expect([linkOf(a, b.nodeId), works()]).toEqual(["wire0", true]);
+  });
+});
+
 describe("two nodes that call each other at the same time over two links", () => {
+  it("keep the same session where every act crosses one of the other link", () => {
+    const { a, b, wires, advance, works, same } = lab(2);
+    a.sessions.add(wires[0].a, b.nodeId);
+    b.sessions.add(wires[0].b);
+    b.sessions.add(wires[1].b, a.nodeId);
+    a.sessions.add(wires[1].a);
+    a.sessions.tick(50);
+    b.sessions.tick(50);
+    for (let round = 0; round < 6; round++) for (const wire of wires) wire.step();
+    expect([same(), works()]).toEqual([true, true]);
+    advance(10_000);
+    expect([downs(a.diary).length, downs(b.diary).length]).toEqual([0, 1]);
+  });
+
   it("keep the same session, and it stays", () => {
     const { a, b, wires, advance, works, same } = lab(2);
     a.sessions.add(wires[0].a, b.nodeId);
