@@ -1,4 +1,5 @@
 /** The simulated chain's mempool: takes single transactions and packages, replaces, evicts, and offers the best to blocks (BIP 431, 125). */
+import { createHash } from "node:crypto";
 import { fromHex } from "../../core/primitives/bytes.ts";
 import { outpointKey } from "../../gateway/chain/bitcoind/block-scan.ts";
 import {
@@ -29,6 +30,7 @@ interface Judged {
 type Verdict = { readonly reason: string } | Judged;
 
 const MAX_PACKAGE = 25;
+const MAX_REMEMBERED = 100_000;
 
 export class SimMempool {
   readonly #chain: PoolChain;
@@ -125,9 +127,10 @@ export class SimMempool {
 
   /** Scripts of a transaction whose inputs spend `coins`; remembered. */
   scriptRefusal(transaction: SimTransaction, coins: readonly Coin[]): string | undefined {
-    const key = Buffer.from(transaction.raw).toString("latin1");
+    const key = createHash("sha256").update(transaction.raw).digest("hex");
     if (this.#checked.has(key)) return undefined;
     const reason = scriptRefusal(transaction, coins);
+    if (this.#checked.size >= MAX_REMEMBERED) this.#checked.clear();
     if (reason === undefined) this.#checked.add(key);
     return reason;
   }

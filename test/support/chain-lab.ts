@@ -16,7 +16,7 @@ export function describeOnChains(title: string, story: (kind: LabKind) => void):
 }
 
 /** Why there is no bitcoind to test with; undefined where there is one. PICOBOLT_NO_BITCOIND=<why> says so explicitly. */
-function bitcoindAbsence(): string | undefined {
+export function bitcoindAbsence(): string | undefined {
   const told = process.env.PICOBOLT_NO_BITCOIND;
   if (told !== undefined && told !== "") return `skipped, PICOBOLT_NO_BITCOIND=${told}`;
   try {
