@@ -1,4 +1,7 @@
-/** The signer of one channel: BOLT 3 keys behind rules that it checks against what is stored (DESIGN §3). */
+/**
+ * The signer of one channel: BOLT 3 keys behind rules that it checks against what is stored (DESIGN
+ * §3).
+ */
 import type { Crypto } from "../ports/crypto.ts";
 import type { ChannelSigner, ClaimKey, StoredProgress } from "../ports/signer.ts";
 import type {
@@ -34,9 +37,10 @@ export interface ChannelSecrets {
 const NOTHING_STORED = -1;
 
 /**
- * Made anew whenever a record is loaded, it knows nothing until it is told what is `stored`. A sighash does not show what
- * it is of, so the rules bind `signRemoteCommitment` and `signLocalCommitment`; the callers of `signClosing` and
- * `signClaim` (of role "funding", for anchors) must pass nothing else than closings and claims.
+ * Made anew whenever a record is loaded, it knows nothing until it is told what is `stored`. A
+ * sighash does not show what it is of, so the rules bind `signRemoteCommitment` and
+ * `signLocalCommitment`; the callers of `signClosing` and `signClaim` (of role "funding", for
+ * anchors) must pass nothing but closings and claims.
  */
 export class SeedChannelSigner implements ChannelSigner {
   readonly basepoints: Basepoints;

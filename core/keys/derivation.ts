@@ -1,4 +1,7 @@
-/** Keys of one commitment transaction from basepoints and a per-commitment point (BOLT 3 "Key Derivation"). */
+/**
+ * Keys of one commitment transaction from basepoints and a per-commitment point (BOLT 3 "Key
+ * Derivation").
+ */
 import type { Crypto } from "../ports/crypto.ts";
 import type { PerCommitmentPoint, PublicKey, SecretKey } from "../primitives/brands.ts";
 import { concat } from "../primitives/bytes.ts";
@@ -24,7 +27,10 @@ export function deriveSecretKey(
   return crypto.secretKeyTweakAdd(basepointSecret, tweak);
 }
 
-/** The key that the owner of `revocationBasepoint` can use once the per-commitment secret is revealed. */
+/**
+ * The key that the owner of `revocationBasepoint` can use once the per-commitment secret is
+ * revealed.
+ */
 export function deriveRevocationPublicKey(
   crypto: Crypto,
   revocationBasepoint: PublicKey,

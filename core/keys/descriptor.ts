@@ -1,4 +1,6 @@
-/** Output descriptors of what an owner's wallet can spend, with their checksum (BIP 380, BIP 382). */
+/**
+ * Output descriptors of what an owner's wallet can spend, with their checksum (BIP 380, BIP 382).
+ */
 import { assert } from "../primitives/errors.ts";
 
 const INPUT_CHARACTERS =
@@ -6,7 +8,10 @@ const INPUT_CHARACTERS =
   "IJKLMNOPQRSTUVWXYZ&+-.;<=>?!^_|~" +
   'ijklmnopqrstuvwxyzABCDEFGH`#"\\ ';
 const CHECKSUM_CHARACTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
-/** The generator's 40-bit constants as [upper 8 bits, lower 32 bits]: bit operations on numbers end at 32. */
+/**
+ * The generator's 40-bit constants as [upper 8 bits, lower 32 bits]: bit operations on numbers end
+ * at 32.
+ */
 const GENERATOR = [
   [0xf5, 0xdee51989],
   [0xa9, 0xfdca3312],

@@ -1,4 +1,7 @@
-/** The node's identity key and its channels' signers from one 32-byte seed (BIP 32; BOLT 3 basepoints). */
+/**
+ * The node's identity key and its channels' signers from one 32-byte seed (BIP 32; BOLT 3
+ * basepoints).
+ */
 import type { Crypto } from "../ports/crypto.ts";
 import type { NodeSigner } from "../ports/signer.ts";
 import type { PublicKey, SecretKey, Signature } from "../primitives/brands.ts";
@@ -61,7 +64,9 @@ export class SeedSigner implements NodeSigner {
     return this.#crypto.sign(hash, this.#nodeKey);
   }
 
-  /** A signer that remembers nothing yet: tell it what is `stored` right after the record is loaded. */
+  /**
+   * A signer that remembers nothing yet: tell it what is `stored` right after the record is loaded.
+   */
   channel(keyIndex: number): SeedChannelSigner {
     const inRange = Number.isInteger(keyIndex) && keyIndex >= 0 && keyIndex < HARDENED;
     assert(inRange, "channel key index out of range");

@@ -1,4 +1,7 @@
-/** Per-commitment secrets: made from a seed, and the peer's kept in little room (BOLT 3 "Efficient Per-commitment Secret Storage"). */
+/**
+ * Per-commitment secrets: made from a seed, and the peer's kept in little room (BOLT 3 "Efficient
+ * Per-commitment Secret Storage").
+ */
 import type { Crypto } from "../ports/crypto.ts";
 import {
   type CommitmentNumber,
@@ -23,7 +26,10 @@ export function generateFromSeed(crypto: Crypto, seed: Uint8Array, index: number
   return secretKey(deriveSecret(crypto, seed, INDEX_BITS, index));
 }
 
-/** Our own secrets. It keeps the path to the last one, so that the next costs about one hash instead of 24. */
+/**
+ * Our own secrets. It keeps the path to the last one, so that the next costs about one hash instead
+ * of 24.
+ */
 export class SecretGenerator {
   readonly #crypto: Crypto;
   /** `#path[b]` is the value when bits 47 … b of `#index` are done; `#path[48]` is the seed. */
@@ -51,8 +57,9 @@ export class SecretGenerator {
 }
 
 /**
- * The peer's secrets of commitments 0 … count-1, as few as all others follow from: one for each bit set in `count`,
- * the one of the highest bit first. With fewer than 2^k known, that is at most k secrets, k/2 on average.
+ * The peer's secrets of commitments 0 … count-1, as few as all others follow from: one for each bit
+ * set in `count`, that of the highest bit first. With fewer than 2^k known, these are at most k, and
+ * k/2 on average.
  */
 export interface SecretStore {
   readonly count: number;
@@ -63,7 +70,10 @@ export function emptySecretStore(): SecretStore {
   return { count: 0, secrets: [] };
 }
 
-/** Adds the secret of the next commitment. Throws ProtocolViolation("per-commitment-secret") where earlier ones do not follow from it. */
+/**
+ * Adds the secret of the next commitment. Throws ProtocolViolation("per-commitment-secret") where
+ * earlier ones do not follow from it.
+ */
 export function insertSecret(
   crypto: Crypto,
   store: SecretStore,
@@ -109,7 +119,10 @@ export function lookupSecret(
   return undefined;
 }
 
-/** The count in 6 bytes, then the secrets: 6 + 32·(bits set in count), so 646 bytes at most below 2^20 updates and 1542 ever. */
+/**
+ * The count in 6 bytes, then the secrets: 6 + 32·(bits set in count), so 646 bytes at most below
+ * 2^20 updates and 1542 ever.
+ */
 export function encodeSecretStore(store: SecretStore): Uint8Array {
   const out = new Uint8Array(COUNT_BYTES + SECRET_BYTES * store.secrets.length);
   let rest = store.count;
@@ -137,7 +150,10 @@ export function decodeSecretStore(bytes: Uint8Array): SecretStore {
   return { count, secrets };
 }
 
-/** BOLT 3's derive_secret: `base` is the secret of the index that equals `index` in all but the lowest `bits` bits, which are 0. */
+/**
+ * BOLT 3's derive_secret: `base` is the secret of the index that equals `index` in all but the
+ * lowest `bits` bits, which are 0.
+ */
 function deriveSecret(crypto: Crypto, base: Uint8Array, bits: number, index: number): Uint8Array {
   let value = base;
   for (let bit = bits - 1; bit >= 0; bit--) {

@@ -1,4 +1,7 @@
-/** Everything that can be claimed from a commitment or HTLC transaction on chain, one input each (BOLT 5). */
+/**
+ * Everything that can be claimed from a commitment or HTLC transaction on chain, one input each
+ * (BOLT 5).
+ */
 import type { Outpoint } from "../ports/chain.ts";
 import type { Crypto } from "../ports/crypto.ts";
 import type { ClaimKey } from "../ports/signer.ts";

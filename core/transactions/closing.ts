@@ -1,4 +1,7 @@
-/** The mutual close of option_simple_close: its transaction (BOLT 3 "Closing Transaction") and which variants are offered (BOLT 2). */
+/**
+ * The mutual close of option_simple_close: its transaction (BOLT 3 "Closing Transaction") and which
+ * variants are offered (BOLT 2).
+ */
 import type { Outpoint, TxOutput } from "../ports/chain.ts";
 import type { Crypto } from "../ports/crypto.ts";
 import {
@@ -81,7 +84,10 @@ export function closerVariants(terms: ClosingTerms): readonly ClosingVariant[] {
   return closeeIsDust ? ["closerOutputOnly"] : ["closerOutputOnly", "closerAndCloseeOutputs"];
 }
 
-/** The one of the `offered` variants that the closee must sign; undefined where BOLT 2 has it refuse. */
+/**
+ * The one of the `offered` variants that the closee must sign; undefined where BOLT 2 has it
+ * refuse.
+ */
 export function closeeVariant(
   terms: ClosingTerms,
   offered: readonly ClosingVariant[],
@@ -96,7 +102,10 @@ export function closeeVariant(
   return offered.includes(wanted) ? wanted : undefined;
 }
 
-/** Weight of the signed transaction with both outputs, signatures at their longest; to choose the fee by. */
+/**
+ * Weight of the signed transaction with both outputs, signatures at their longest; to choose the
+ * fee by.
+ */
 export function closingWeight(terms: Omit<ClosingTerms, "feeSatoshis">): number {
   const unsigned = unsignedClosing({ ...terms, feeSatoshis: satoshi(0) }, "closerAndCloseeOutputs");
   return transactionWeight(unsigned) + SEGWIT_MARKER_WEIGHT + FUNDING_WITNESS_WEIGHT;

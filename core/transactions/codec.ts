@@ -1,4 +1,7 @@
-/** Little-endian numbers, varints and byte strings of Bitcoin's serialisation (BIP 144), written and strictly read. */
+/**
+ * Little-endian numbers, varints and byte strings of Bitcoin's serialisation (BIP 144), written and
+ * strictly read.
+ */
 import { demand } from "../primitives/errors.ts";
 
 const TAG = "transaction";
@@ -130,7 +133,10 @@ export class ByteReader {
     return value;
   }
 
-  /** A count of items of at least `itemBytes` each, checked against what is left before anything is allocated. */
+  /**
+   * A count of items of at least `itemBytes` each, checked against what is left before anything is
+   * allocated.
+   */
   count(itemBytes: number): number {
     const count = this.varint();
     demand(count * itemBytes <= this.remaining, TAG, "a count exceeds the bytes that follow");

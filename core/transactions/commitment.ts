@@ -1,4 +1,7 @@
-/** Builds commitment transactions and the HTLC transactions that spend them (BOLT 3 "Commitment Transaction Construction"). */
+/**
+ * Builds commitment transactions and the HTLC transactions that spend them (BOLT 3 "Commitment
+ * Transaction Construction").
+ */
 import type { TxOutput } from "../ports/chain.ts";
 import type { Crypto } from "../ports/crypto.ts";
 import {
@@ -69,7 +72,10 @@ export interface Commitment {
   readonly trimmedHtlcs: readonly CommitmentHtlc[];
 }
 
-/** Everything about a broadcaster's commitments that is the same in each; worth keeping beside the terms. */
+/**
+ * Everything about a broadcaster's commitments that is the same in each; worth keeping beside the
+ * terms.
+ */
 export interface CommitmentConstants {
   readonly obscuringFactor: ReturnType<typeof obscuringFactor>;
   readonly fundingScript: Uint8Array;
@@ -110,7 +116,10 @@ export function commitmentConstants(crypto: Crypto, terms: CommitmentTerms): Com
   };
 }
 
-/** Throws ProtocolViolation("opener-cannot-pay") where not even the anchors of option_anchors can be paid for. */
+/**
+ * Throws ProtocolViolation("opener-cannot-pay") where not even the anchors of option_anchors can be
+ * paid for.
+ */
 export function buildCommitment(
   crypto: Crypto,
   terms: CommitmentTerms,
@@ -235,7 +244,10 @@ function balanceOutputs(
   return outputs;
 }
 
-/** Balances in whole satoshis after the opener paid fee and anchors; an opener that cannot pay them all pays what it has. */
+/**
+ * Balances in whole satoshis after the opener paid fee and anchors; an opener that cannot pay them
+ * all pays what it has.
+ */
 function balancesAfterFees(
   terms: CommitmentTerms,
   spec: CommitmentSpec,

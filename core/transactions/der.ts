@@ -1,4 +1,7 @@
-/** ECDSA signatures as they stand in witnesses: strict DER and a sighash byte (BIP 66), from and to 64 bytes. */
+/**
+ * ECDSA signatures as they stand in witnesses: strict DER and a sighash byte (BIP 66), from and to
+ * 64 bytes.
+ */
 import { type Signature, signature } from "../primitives/brands.ts";
 import { demand } from "../primitives/errors.ts";
 

@@ -21,7 +21,10 @@ export function fundingOutput(
   return { script: p2wsh(crypto, fundingScript(...fundingPubkeys)), amount };
 }
 
-/** `0 <signature> <signature> <script>`, in the order of the keys, whatever the order of the arguments. */
+/**
+ * `0 <signature> <signature> <script>`, in the order of the keys, whatever the order of the
+ * arguments.
+ */
 export function assembleFundingWitness(a: FundingSignature, b: FundingSignature): Uint8Array[] {
   const [first, second] = compare(a.fundingPubkey, b.fundingPubkey) <= 0 ? [a, b] : [b, a];
   return [

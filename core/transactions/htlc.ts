@@ -1,4 +1,7 @@
-/** HTLC outputs and the second-stage transactions that spend one's own (BOLT 3 "HTLC-Timeout and HTLC-Success Transactions"). */
+/**
+ * HTLC outputs and the second-stage transactions that spend one's own (BOLT 3 "HTLC-Timeout and
+ * HTLC-Success Transactions").
+ */
 import type { Outpoint } from "../ports/chain.ts";
 import type { Crypto } from "../ports/crypto.ts";
 import {
@@ -21,7 +24,10 @@ import type { ChannelType, CommitmentHtlc, CommitmentKeys } from "./terms.ts";
 import { type Transaction, unsignedInput, withWitness } from "./transaction.ts";
 import { hasZeroFeeHtlcs, htlcTransactionFee, transactionVersion } from "./weights.ts";
 
-/** An untrimmed HTLC with the transaction by which the broadcaster claims it: HTLC-timeout where it offered it, else HTLC-success. */
+/**
+ * An untrimmed HTLC with the transaction by which the broadcaster claims it: HTLC-timeout where it
+ * offered it, else HTLC-success.
+ */
 export interface HtlcTransaction {
   readonly htlc: CommitmentHtlc;
   /** Of the HTLC output in the commitment transaction. */
@@ -57,7 +63,9 @@ export function htlcScript(
   return htlcScripts(crypto, channelType, keys)(source);
 }
 
-/** `htlcScript` for many HTLCs of one commitment: what they share is computed once, with the first. */
+/**
+ * `htlcScript` for many HTLCs of one commitment: what they share is computed once, with the first.
+ */
 export function htlcScripts(
   crypto: Crypto,
   channelType: ChannelType,
@@ -124,7 +132,10 @@ export interface HtlcSignatures {
   readonly broadcasterSighashType?: SighashType;
 }
 
-/** The signed HTLC transaction; with zero-fee HTLCs, inputs and outputs may still be appended to pay the fee. */
+/**
+ * The signed HTLC transaction; with zero-fee HTLCs, inputs and outputs may still be appended to pay
+ * the fee.
+ */
 export function finalizeHtlcTransaction(
   unsigned: HtlcTransaction,
   signatures: HtlcSignatures,

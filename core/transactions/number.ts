@@ -1,4 +1,7 @@
-/** The commitment number hidden in a commitment's locktime and sequence (BOLT 3 "Commitment Transaction"). */
+/**
+ * The commitment number hidden in a commitment's locktime and sequence (BOLT 3 "Commitment
+ * Transaction").
+ */
 import type { Crypto } from "../ports/crypto.ts";
 import { type CommitmentNumber, commitmentNumber } from "../primitives/brands.ts";
 import { concat } from "../primitives/bytes.ts";
@@ -44,7 +47,10 @@ export function commitmentLocks(
   return { locktime: 0x20 * TWO_24 + lower, sequence: 0x80 * TWO_24 + upper };
 }
 
-/** The number of a commitment transaction of this channel; undefined where `transaction` is something else, as a mutual close is. */
+/**
+ * The number of a commitment transaction of this channel; undefined where `transaction` is
+ * something else, as a mutual close is.
+ */
 export function findCommitmentNumber(
   crypto: Crypto,
   terms: OpenerTerms & Pick<CommitmentTerms, "fundingOutpoint">,

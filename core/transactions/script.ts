@@ -1,4 +1,7 @@
-/** Every script that a channel puts on chain (BOLT 3), the scripts it may pay out to (BOLT 2 shutdown), and dust. */
+/**
+ * Every script that a channel puts on chain (BOLT 3), the scripts it may pay out to (BOLT 2
+ * shutdown), and dust.
+ */
 import type { Crypto } from "../ports/crypto.ts";
 import { type PublicKey, type Satoshi, satoshi } from "../primitives/brands.ts";
 import { compare } from "../primitives/bytes.ts";
@@ -40,7 +43,10 @@ export interface DelayedScriptKeys {
   readonly broadcasterDelayedPubkey: PublicKey;
 }
 
-/** to_local, and the output of every HTLC transaction: the broadcaster after a delay, or revocation at once. */
+/**
+ * to_local, and the output of every HTLC transaction: the broadcaster after a delay, or revocation
+ * at once.
+ */
 export function delayedScript(keys: DelayedScriptKeys, toSelfDelay: number): Uint8Array {
   return script(
     OP_IF,
@@ -135,7 +141,10 @@ export function hash160(crypto: Crypto, bytes: Uint8Array): Uint8Array {
   return crypto.ripemd160(crypto.sha256(bytes));
 }
 
-/** The least amount that Bitcoin Core relays for such an output (BOLT 3 "Dust Limits"); 0 for OP_RETURN. */
+/**
+ * The least amount that Bitcoin Core relays for such an output (BOLT 3 "Dust Limits"); 0 for
+ * OP_RETURN.
+ */
 export function dustThreshold(outputScript: Uint8Array): Satoshi {
   const [first, second] = outputScript;
   if (first === OP_RETURN) return satoshi(0);
@@ -147,7 +156,10 @@ export function dustThreshold(outputScript: Uint8Array): Satoshi {
   return satoshi(546);
 }
 
-/** Whether `outputScript` is one of the forms that BOLT 2 allows in `shutdown`, under these features. */
+/**
+ * Whether `outputScript` is one of the forms that BOLT 2 allows in `shutdown`, under these
+ * features.
+ */
 export function isShutdownScript(
   outputScript: Uint8Array,
   features: { readonly anySegwit: boolean; readonly simpleClose: boolean },
@@ -201,7 +213,10 @@ function endOfHtlc(anchors: boolean): readonly number[] {
   return anchors ? [OP_1, OP_CHECKSEQUENCEVERIFY, OP_DROP, OP_ENDIF] : [OP_ENDIF];
 }
 
-/** Opcodes stand as they are; keys and hashes (20, 32 or 33 bytes) are pushed; shorter bytes are pushes already. */
+/**
+ * Opcodes stand as they are; keys and hashes (20, 32 or 33 bytes) are pushed; shorter bytes are
+ * pushes already.
+ */
 function script(...parts: readonly Part[]): Uint8Array {
   const writer = new ByteWriter(160);
   for (const part of parts) {

@@ -17,7 +17,10 @@ export interface SpentOutput {
   readonly scriptCode: Uint8Array;
 }
 
-/** The parts that all inputs of one transaction share under SIGHASH_ALL; computed once for many inputs. */
+/**
+ * The parts that all inputs of one transaction share under SIGHASH_ALL; computed once for many
+ * inputs.
+ */
 export interface SharedHashes {
   readonly prevouts: Uint8Array;
   readonly sequences: Uint8Array;

@@ -1,4 +1,7 @@
-/** One transaction that spends many claims into one output (BOLT 5 "Penalty Transaction Weight Calculation" batches the same way). */
+/**
+ * One transaction that spends many claims into one output (BOLT 5 "Penalty Transaction Weight
+ * Calculation" batches the same way).
+ */
 import type { Crypto } from "../ports/crypto.ts";
 import { type Satoshi, type Signature, satoshi } from "../primitives/brands.ts";
 import { assert } from "../primitives/errors.ts";
@@ -64,7 +67,10 @@ export function buildSweep(
   return { type: "sweep", claims, transaction, sighashes, feeSatoshis };
 }
 
-/** The sweep with its signatures, one for each claim in order, undefined where the claim has no `key`. */
+/**
+ * The sweep with its signatures, one for each claim in order, undefined where the claim has no
+ * `key`.
+ */
 export function finalizeSweep(
   { transaction, claims }: Extract<Sweep, { type: "sweep" }>,
   signatures: readonly (Signature | undefined)[],

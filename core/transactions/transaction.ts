@@ -1,4 +1,6 @@
-/** Bitcoin transactions as data: serialisation, strict parsing, txid and weight (BIP 141, BIP 144). */
+/**
+ * Bitcoin transactions as data: serialisation, strict parsing, txid and weight (BIP 141, BIP 144).
+ */
 import type { Outpoint, TxOutput } from "../ports/chain.ts";
 import type { Crypto } from "../ports/crypto.ts";
 import { type Satoshi, type Txid, txid } from "../primitives/brands.ts";
@@ -23,7 +25,10 @@ export interface Transaction {
 
 /** Nothing larger fits into a block. */
 export const MAX_TRANSACTION_BYTES = 4_000_000;
-/** All bitcoins that there may ever be, in satoshi; outputs of strangers may exceed what a channel can hold. */
+/**
+ * All bitcoins that there may ever be, in satoshi; outputs of strangers may exceed what a channel
+ * can hold.
+ */
 const MAX_MONEY = 2_100_000_000_000_000;
 const MIN_INPUT_BYTES = 41;
 const MIN_OUTPUT_BYTES = 9;
@@ -58,7 +63,10 @@ export function serializeTransaction(
   return writer.bytes();
 }
 
-/** Throws ProtocolViolation("transaction") for anything but one whole, canonically serialised transaction. */
+/**
+ * Throws ProtocolViolation("transaction") for anything but one whole, canonically serialised
+ * transaction.
+ */
 export function parseTransaction(raw: Uint8Array): Transaction {
   demand(raw.length <= MAX_TRANSACTION_BYTES, "transaction", "it is larger than a block");
   const reader = new ByteReader(raw);

@@ -1,10 +1,13 @@
-/** Expected weights, fees and trimming of commitment and HTLC transactions (BOLT 3 "Fees", "Trimmed Outputs"). */
+/**
+ * Expected weights, fees and trimming of commitment and HTLC transactions (BOLT 3 "Fees", "Trimmed
+ * Outputs").
+ */
 import { type MilliSatoshi, type Satoshi, satoshi, satoshiFloor } from "../primitives/brands.ts";
 import type { ChannelType } from "./terms.ts";
 
 const COMMITMENT_WEIGHT = 724;
 const COMMITMENT_WEIGHT_ANCHORS = 1124;
-/** version, locktime, counts, segwit marker, input and 222-224 of witness; three outputs, one of them 13 bytes. */
+/** One more output, of 13 bytes: the shared anchor. */
 const COMMITMENT_WEIGHT_ZERO_FEE = COMMITMENT_WEIGHT + 4 * 13;
 const HTLC_OUTPUT_WEIGHT = 172;
 const HTLC_TIMEOUT_WEIGHT = 663;
@@ -20,7 +23,10 @@ export const MAX_TRUC_WEIGHT = 40_000;
 /** Weight of a child of an unconfirmed TRUC transaction, at most (BIP 431). */
 export const MAX_TRUC_CHILD_WEIGHT = 4_000;
 
-/** Whether signatures on HTLC transactions are SINGLE|ANYONECANPAY and the transactions pay no fee of their own. */
+/**
+ * Whether signatures on HTLC transactions are SINGLE|ANYONECANPAY and the transactions pay no fee
+ * of their own.
+ */
 export function hasZeroFeeHtlcs(channelType: ChannelType): boolean {
   return channelType !== "static_remotekey";
 }
@@ -50,12 +56,18 @@ export function commitmentFee(
   return satoshi(Math.floor((feeratePerKw * commitmentWeight(channelType, htlcOutputs)) / 1000));
 }
 
-/** What the opener pays for anchors beside the fee. The shared anchor is made of what was trimmed or rounded away. */
+/**
+ * What the opener pays for anchors beside the fee. The shared anchor is made of what was trimmed or
+ * rounded away.
+ */
 export function anchorsCost(channelType: ChannelType): Satoshi {
   return satoshi(channelType === "anchors" ? 2 * KEYED_ANCHOR_SATOSHIS : 0);
 }
 
-/** BOLT 3's expected weight of an HTLC-timeout (`offered` by its broadcaster) or HTLC-success transaction. */
+/**
+ * BOLT 3's expected weight of an HTLC-timeout (`offered` by its broadcaster) or HTLC-success
+ * transaction.
+ */
 export function htlcTransactionWeight(channelType: ChannelType, offered: boolean): number {
   const base = offered ? HTLC_TIMEOUT_WEIGHT : HTLC_SUCCESS_WEIGHT;
   return channelType === "anchors" ? base + ONE_CSV_DROP_WEIGHT : base;
@@ -77,7 +89,10 @@ export interface TrimRule {
   readonly dustLimitSatoshis: Satoshi;
 }
 
-/** Whether an HTLC gets no output in the commitment transaction; `offered` by the commitment's broadcaster. */
+/**
+ * Whether an HTLC gets no output in the commitment transaction; `offered` by the commitment's
+ * broadcaster.
+ */
 export function isTrimmed(
   { channelType, feeratePerKw, dustLimitSatoshis }: TrimRule,
   htlc: { readonly offered: boolean; readonly amountMsat: MilliSatoshi },

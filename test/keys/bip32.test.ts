@@ -1,4 +1,7 @@
-/** Extended keys are those of BIP 32's test vectors, public derivation follows secret derivation, and bad texts are refused. */
+/**
+ * Extended keys are those of BIP 32's test vectors, public derivation follows secret derivation,
+ * and bad texts are refused.
+ */
 import { inspect } from "node:util";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";

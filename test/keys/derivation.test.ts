@@ -1,4 +1,7 @@
-/** Keys of a commitment are those of BOLT 3, appendix E, and cost no more point operations than are used. */
+/**
+ * Keys of a commitment are those of BOLT 3, appendix E, and cost no more point operations than are
+ * used.
+ */
 import { describe, expect, it } from "vitest";
 import {
   commitmentKeys,

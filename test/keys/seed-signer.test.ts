@@ -1,4 +1,7 @@
-/** A node and its channels from one seed: the same keys every time, and no signature or secret that would lose money. */
+/**
+ * A node and its channels from one seed: the same keys every time, and no signature or secret that
+ * would lose money.
+ */
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import {

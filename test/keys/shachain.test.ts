@@ -1,4 +1,7 @@
-/** Per-commitment secrets are those of BOLT 3, appendix D; a wrong one is noticed; storage stays small. */
+/**
+ * Per-commitment secrets are those of BOLT 3, appendix D; a wrong one is noticed; storage stays
+ * small.
+ */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
@@ -133,7 +136,7 @@ describe("the peer's secrets", () => {
     );
   });
 
-  it("are refused when one bit of any of them is wrong, as soon as BOLT 3 lets that be seen", () => {
+  it("are refused when a bit of any is wrong, as soon as that can be seen", () => {
     const store = storeOf(7);
     for (let byte = 0; byte < 32; byte++) {
       const wrong = secretAt(7);

@@ -1,4 +1,7 @@
-/** The channel of BOLT 3's appendices C and F: its terms, keys and HTLCs, from the vectors' common part. */
+/**
+ * The channel of BOLT 3's appendices C and F: its terms, keys and HTLCs, from the vectors' common
+ * part.
+ */
 import { commitmentKeys } from "../../core/keys/derivation.ts";
 import {
   blockHeight,

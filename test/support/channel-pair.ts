@@ -1,4 +1,7 @@
-/** Two seed signers that share a channel of any type, and one state of it with HTLCs in both directions, as both build it. */
+/**
+ * Two seed signers that share a channel of any type, and one state of it with HTLCs in both
+ * directions, as both build it.
+ */
 import { commitmentKeys } from "../../core/keys/derivation.ts";
 import { SeedSigner } from "../../core/keys/seed-signer.ts";
 import {
@@ -31,7 +34,9 @@ export const channelTypes: readonly ChannelType[] = [
 export const firstPreimage = preimage(new Uint8Array(32).fill(0x11));
 export const secondPreimage = preimage(new Uint8Array(32).fill(0x22));
 
-/** One offered and one received HTLC of 50,000 sat, and a received one that every dust limit trims. */
+/**
+ * One offered and one received HTLC of 50,000 sat, and a received one that every dust limit trims.
+ */
 export const sampleHtlcs: readonly CommitmentHtlc[] = [
   htlc({ offered: true, id: 0, amountMsat: 50_000_999, preimage: firstPreimage }),
   htlc({ offered: false, id: 0, amountMsat: 50_000_000, preimage: secondPreimage }),

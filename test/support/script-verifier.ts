@@ -1,4 +1,7 @@
-/** An independent judge of spends: bitcore-lib's script interpreter, with every rule of consensus and policy that it knows. */
+/**
+ * An independent judge of spends: bitcore-lib's script interpreter, with every rule of consensus
+ * and policy that it knows.
+ */
 import { createRequire } from "node:module";
 import type { TxOutput } from "../../core/ports/chain.ts";
 import { serializeTransaction, type Transaction } from "../../core/transactions/transaction.ts";
@@ -27,7 +30,10 @@ interface Bitcore {
 const bitcore = createRequire(import.meta.url)("bitcore-lib") as Bitcore;
 const { Script, Transaction: BitcoreTransaction } = bitcore;
 const { Interpreter } = Script;
-/** Not CLEANSTACK, which it applies to the stack before the witness; segwit itself asks for a clean one. */
+/**
+ * Not CLEANSTACK, which it applies to the stack before the witness; segwit itself asks for a clean
+ * one.
+ */
 const FLAGS = [
   "P2SH",
   "STRICTENC",

@@ -1,4 +1,7 @@
-/** Published test vectors: from `PICOBOLT_VECTORS`, or from `../shared/vectors` beside the project; skipped by name where neither exists. */
+/**
+ * Published test vectors: from `PICOBOLT_VECTORS`, or from `../shared/vectors` beside the project;
+ * skipped by name where neither exists.
+ */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "vitest";

@@ -1,4 +1,7 @@
-/** Commitment and HTLC transactions are those of BOLT 3, appendices C and F, byte for byte, signatures included. */
+/**
+ * Commitment and HTLC transactions are those of BOLT 3, appendices C and F, byte for byte,
+ * signatures included.
+ */
 import { expect, it } from "vitest";
 import { toHex } from "../../core/primitives/bytes.ts";
 import { buildCommitment, finalizeCommitment } from "../../core/transactions/commitment.ts";

@@ -1,4 +1,7 @@
-/** Every output of a commitment can be claimed as BOLT 5 says, judged by an interpreter that is not ours. */
+/**
+ * Every output of a commitment can be claimed as BOLT 5 says, judged by an interpreter that is not
+ * ours.
+ */
 import { describe, expect, it } from "vitest";
 import type { TxOutput } from "../../core/ports/chain.ts";
 import type { ChannelSigner } from "../../core/ports/signer.ts";

@@ -1,4 +1,7 @@
-/** Mutual close by option_simple_close: the closer pays, the lesser side may drop its output, and both sign the same transaction. */
+/**
+ * Mutual close by option_simple_close: the closer pays, the lesser side may drop its output, and
+ * both sign the same transaction.
+ */
 import { describe, expect, it } from "vitest";
 import { milliSatoshi, satoshi } from "../../core/primitives/brands.ts";
 import { fromHex } from "../../core/primitives/bytes.ts";
@@ -111,7 +114,7 @@ describe("the closer offers", () => {
 describe("the closee signs", () => {
   const both = ["closerOutputOnly", "closerAndCloseeOutputs"] as const;
 
-  it("for both outputs where they are offered, and for the closer alone where its own is dust", () => {
+  it("for both outputs where offered, for the closer alone where its own is dust", () => {
     expect(closeeVariant(closing(), both)).toBe("closerAndCloseeOutputs");
     expect(closeeVariant(closing({ closeeMsat: 329_999 }), both)).toBe("closerOutputOnly");
   });

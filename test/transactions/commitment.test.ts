@@ -1,4 +1,7 @@
-/** Whatever the state, a commitment conserves value, orders its outputs, and tells each of them for what it is. */
+/**
+ * Whatever the state, a commitment conserves value, orders its outputs, and tells each of them for
+ * what it is.
+ */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { commitmentNumber } from "../../core/primitives/brands.ts";
@@ -18,7 +21,10 @@ import {
 
 const FUNDING = 1_000_000;
 
-/** Any split of the channel between the parties and up to six HTLCs, many of them near the dust limit. */
+/**
+ * Any split of the channel between the parties and up to six HTLCs, many of them near the dust
+ * limit.
+ */
 const anyState = fc
   .record({
     htlcs: fc.array(

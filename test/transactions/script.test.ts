@@ -1,4 +1,7 @@
-/** Pushes are minimal, shutdown scripts are those that BOLT 2 allows, and dust is what Bitcoin Core says. */
+/**
+ * Pushes are minimal, shutdown scripts are those that BOLT 2 allows, and dust is what Bitcoin Core
+ * says.
+ */
 import { script as bitcoinjsScript } from "bitcoinjs-lib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -17,6 +20,7 @@ it("pushes any number in the shortest way, as bitcoinjs-lib does", () => {
       const theirs = bitcoinjsScript.compile([bitcoinjsScript.number.encode(value)]);
       expect(toHex(pushNumber(value))).toBe(toHex(theirs));
     }),
+    { examples: [0, 1, 16, 17, 127, 128, 255, 256, 32767, 32768, 2 ** 31 - 1].map((n) => [n]) },
   );
 });
 

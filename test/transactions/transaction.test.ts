@@ -1,4 +1,7 @@
-/** Transactions are written and weighed as bitcoinjs-lib has them, and read back only when they are canonical. */
+/**
+ * Transactions are written and weighed as bitcoinjs-lib has them, and read back only when they are
+ * canonical.
+ */
 import { Transaction as BitcoinjsTransaction } from "bitcoinjs-lib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";

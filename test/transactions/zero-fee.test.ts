@@ -1,4 +1,7 @@
-/** Commitments of option_zero_fee_commitments (BOLT PR 1228): version 3, no fee, one shared anchor; read and weighed by bitcoinjs-lib. */
+/**
+ * Commitments of option_zero_fee_commitments (BOLT PR 1228): version 3, no fee, one shared anchor;
+ * read and weighed by bitcoinjs-lib.
+ */
 import { Transaction as BitcoinjsTransaction, payments } from "bitcoinjs-lib";
 import { describe, expect, it } from "vitest";
 import { toHex } from "../../core/primitives/bytes.ts";
