@@ -45,7 +45,10 @@ interface Group {
   readonly members: readonly Candidate[];
 }
 
-/** What the other side can take by now goes alone: it would invalidate the others' sweep. */
+/**
+ * What the other side can take by now goes alone: it would invalidate the others' sweep. So do HTLC outputs, which a
+ * cheater can spend at any time (rule `revoked-always-punished`).
+ */
 function grouped({ commitment, view }: Case, candidates: readonly Candidate[]): readonly Group[] {
   const together: Candidate[] = [];
   const groups: Group[] = [];

@@ -44,6 +44,7 @@ export function closeLocally(
   policy: MonitorPolicy,
   since: BlockHeight = facts.tipHeight,
 ): readonly Claim[] {
+  // Rule `outdated-never-broadcasts`.
   if (channel.outdated) return [];
   const view = viewChain(context.crypto, facts);
   if (view.spendOf(channel.terms.fundingOutpoint) !== undefined) return [];

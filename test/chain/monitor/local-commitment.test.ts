@@ -164,7 +164,7 @@ describe.each(channelTypes)("our commitment of a channel with %s", (channelType)
   });
 });
 
-describe("when our state is outdated", () => {
+describe("outdated-never-broadcasts: when our state is outdated", () => {
   it.each(channelTypes)("our commitment with %s is never published", (channelType) => {
     const peers = new Peers(channelType);
     const watcher = new Watcher(peers, peers.record(STATE, { outdated: true }));
