@@ -1,5 +1,5 @@
 /** CBOR in its deterministic encoding, cut down to what picobolt uses (RFC 8949 §4.2.1): encoder and strict decoder. */
-import { compare } from "../primitives/bytes.ts";
+import { compare, plain } from "../primitives/bytes.ts";
 import { assert, demand, ProtocolViolation } from "../primitives/errors.ts";
 import type { CborValue } from "./schema.ts";
 import { decodeUtf8, encodeUtf8, utf8Length } from "./utf8.ts";
@@ -168,11 +168,14 @@ export class CborEncoder {
 class Decoder {
   at = 0;
   private items = 0;
+  private readonly bytes: Uint8Array;
 
   constructor(
-    private readonly bytes: Uint8Array,
+    bytes: Uint8Array,
     private readonly limits: CborLimits,
-  ) {}
+  ) {
+    this.bytes = plain(bytes);
+  }
 
   value(depth: number): CborValue {
     this.items++;

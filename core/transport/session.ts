@@ -10,7 +10,7 @@ import type { Message } from "../messages/message.ts";
 import type { Entropy } from "../ports/crypto.ts";
 import type { Link } from "../ports/link.ts";
 import { type PublicKey, type SecretKey, secretKey } from "../primitives/brands.ts";
-import { compare, concat, equal } from "../primitives/bytes.ts";
+import { compare, concat, equal, plain } from "../primitives/bytes.ts";
 import { assert, ProtocolViolation, unreachable } from "../primitives/errors.ts";
 import { Caller } from "./calling.ts";
 import { NOISE_OVERHEAD_BYTES } from "./cipher.ts";
@@ -161,14 +161,14 @@ export class Session {
 
   private receive(bytes: Uint8Array): void {
     if (this.inbox !== undefined) {
-      this.inbox.push(bytes.slice());
+      this.inbox.push(new Uint8Array(bytes));
       return;
     }
     this.inbox = [bytes];
     try {
       for (let next = this.inbox.shift(); next !== undefined; next = this.inbox.shift()) {
         if (this.options.link.kind === "stream") this.decoder.push(next);
-        else if (next.length <= this.maxFrameBytes) this.receiveFrame(next);
+        else if (next.length <= this.maxFrameBytes) this.receiveFrame(plain(next));
       }
     } finally {
       this.inbox = undefined;

@@ -297,4 +297,14 @@ describe("limits", () => {
     input[1] = 9;
     expect([copy[0], view[0]]).toEqual([1, 9]);
   });
+
+  it("gives plain byte arrays also from a Node Buffer, whose slices are views", () => {
+    const input = Buffer.from("4401020304", "hex");
+    const copy = decodeCbor(input, limits) as Uint8Array;
+    const view = decodeCbor(input, { ...limits, views: true }) as Uint8Array;
+    input[1] = 9;
+    expect([copy[0], view[0]]).toEqual([1, 9]);
+    for (const bytes of [copy, view])
+      expect(Object.getPrototypeOf(bytes)).toBe(Uint8Array.prototype);
+  });
 });

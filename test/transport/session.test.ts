@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { encodeCbor } from "../../core/messages/cbor.ts";
 import type { Message } from "../../core/messages/message.ts";
+import type { Link } from "../../core/ports/link.ts";
 import { concat, toHex } from "../../core/primitives/bytes.ts";
 import { crypto, identityOf, Lab, note, TestNode, timing, Wire } from "../support/wire-lab.ts";
 
@@ -151,6 +152,30 @@ describe("messages", () => {
     expect([lab.a.diary.downs, lab.b.diary.downs]).toEqual([[], []]);
   });
 
+  it.each(["stream", "datagram"] as const)(
+    "arrive whole where a %s link uses its buffer again at once",
+    (kind) => {
+      const lab = new Lab(new Wire(kind));
+      const through = (to: Link) => (bytes: Uint8Array) => {
+        const chunk = Buffer.from(bytes);
+        to.onBytes(chunk);
+        chunk.fill(0xee);
+      };
+      lab.wire.a.send = through(lab.wire.b);
+      lab.wire.b.send = through(lab.wire.a);
+      lab.b.diary.onMessageHook = () => {
+        lab.b.say("answer 1");
+        lab.b.say("answer 2");
+      };
+      lab.connect();
+      lab.a.say("one");
+      lab.a.say("two");
+      expect(lab.b.diary.texts).toEqual(["one", "two"]);
+      expect(lab.a.diary.texts).toEqual(["answer 1", "answer 2", "answer 1", "answer 2"]);
+      expect([lab.a.diary.downs, lab.b.diary.downs]).toEqual([[], []]);
+    },
+  );
+
   it("cost 44 bytes of wrapping on a stream and 37 in a datagram, plus one per full 254", () => {
     for (const [kind, overhead] of [
       ["stream", 44],
@@ -272,6 +297,18 @@ describe("a session's end", () => {
     lab.wire.a.onClosed("unplugged");
     expect(lab.a.diary.downs).toEqual(["down: the link closed: unplugged"]);
     expect(lab.a.session.isFinished).toBe(true);
+  });
+
+  it("by the node, for a peer that broke the rules, is told to it and followed by a call much later", () => {
+    const lab = new Lab().connect();
+    lab.b.session.drop("init.features: no");
+    lab.wire.pump();
+    expect(lab.b.diary.downs).toEqual(["down: init.features: no"]);
+    expect(lab.a.diary.downs).toEqual(["down: the peer could not understand a message"]);
+    lab.advance(timing.maxBackoffMs - 100);
+    expect(lab.a.diary.ups).toBe(1);
+    lab.advance(timing.maxBackoffMs);
+    expect(lab.works).toBe(true);
   });
 
   it("may be decided while the next one begins", () => {
