@@ -276,6 +276,7 @@ const recordField = group("record", {
   failedOnChain: list(safeUint, 2 * MAX_HTLCS),
   outdated: flag,
   peerOutdated: flag,
+  forceClosedAtHeight: optional(height),
 });
 
 type Stored = ReturnType<typeof recordField.decode>;

@@ -67,7 +67,7 @@ export function watchedChannel(context: Context, record: ChannelRecord): Watched
 export function forceClose(draft: Draft, reason: string): void {
   const { record } = draft;
   if (!OPEN_PHASES.includes(record.phase)) return;
-  draft.change({ phase: "force-closing" });
+  draft.change({ phase: "force-closing", forceClosedAtHeight: draft.context.tipHeight });
   draft.notify({ type: "forceClosing", reason });
   draft.send({ type: "error", channelId: record.channelId, data: `closing on chain: ${reason}` });
   publish(draft);
@@ -115,7 +115,10 @@ export function reorganised(draft: Draft, fromHeight: BlockHeight): void {
   const spent = facts.some(({ raw }) =>
     spends(parseTransaction(raw), record.terms.fundingOutpoint),
   );
-  if (record.phase === "on-chain" && !spent) draft.change({ phase: phaseUnspent(record) });
+  if (record.phase !== "on-chain" || spent) return;
+  const phase = phaseUnspent(record);
+  const forceClosedAtHeight = record.forceClosedAtHeight ?? draft.context.tipHeight;
+  draft.change(phase === "force-closing" ? { phase, forceClosedAtHeight } : { phase });
 }
 
 /** Where a channel stands whose ending was undone: what was under way goes on. */
@@ -161,7 +164,8 @@ function publish(draft: Draft): void {
     for (const raw of record.mutualCloses) draft.emit({ type: "publishClose", raw });
   }
   if (record.phase === "force-closing") {
-    const claims = closeLocally(context, watchedChannel(context, record), facts, policy);
+    const channel = watchedChannel(context, record);
+    const claims = closeLocally(context, channel, facts, policy, record.forceClosedAtHeight);
     for (const claim of claims) draft.emit({ type: "publish", claim });
   }
   if (record.phase !== "on-chain") return;
@@ -198,7 +202,7 @@ function tellHtlcs(draft: Draft, resolution: Resolution): void {
       update.type === "add" ? [update.htlc] : [],
     );
     const htlc = [...base.htlcs, ...added].find((h) => h.offeredByLocal && h.id === id);
-    if (!htlc) continue;
+    if (!htlc || htlc.preimage) continue; // fulfilled off chain, whoever got the output
     draft.change({ failedOnChain: [...failedOnChain, id] });
     const { paymentHash } = htlc;
     draft.notify({ type: "htlcFailed", htlcId: id, paymentHash, reason: new Uint8Array(0) });

@@ -136,6 +136,8 @@ export interface ChannelRecord {
   /** Fully signed mutual closes, newest last. */
   readonly mutualCloses: readonly Uint8Array[];
 
+  /** Tip when our commitment was to be published: its feerate rises from there. */
+  readonly forceClosedAtHeight?: BlockHeight | undefined;
   /** Confirmed transactions that end the channel. */
   readonly facts: readonly ChainFact[];
   /** HTLCs of ours whose failure on chain was told already. */

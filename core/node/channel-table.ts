@@ -72,6 +72,15 @@ export class ChannelTable {
     return true;
   }
 
+  /** The outputs of a transaction that spends what is watched for the channel; none of its funding, which may serve others. */
+  madeBy(runner: ChannelRunner, transaction: Transaction, txid: Txid): readonly Outpoint[] {
+    const spends = ({ outpoint }: { readonly outpoint: Outpoint }) =>
+      this.watched.get(outpointKey(outpoint)) === runner;
+    return transaction.inputs.some(spends)
+      ? transaction.outputs.map((_, vout) => ({ txid, vout }))
+      : [];
+  }
+
   /** The channels that a transaction creates or spends something of. */
   touchedBy(transaction: Transaction, txid: Txid): ReadonlySet<ChannelRunner> {
     const touched = new Set<ChannelRunner>();

@@ -137,6 +137,11 @@ export class Node implements RunnerHost {
     return this.peers.negotiated(remoteNodeId) !== undefined;
   }
 
+  /** Largest message that the peer takes, in bytes; 0 while it is away. */
+  peerMaxMessageBytes(remoteNodeId: PublicKey): number {
+    return this.peers.negotiated(remoteNodeId)?.remoteMaxMessageBytes ?? 0;
+  }
+
   /** Uses a link: with `remoteNodeId` it calls that node, else it waits to be called. */
   attach(link: Link, remoteNodeId?: PublicKey): void {
     this.peers.attach(link, remoteNodeId);
@@ -201,6 +206,8 @@ export class Node implements RunnerHost {
     const txid = transactionId(this.options.crypto, transaction);
     for (const runner of this.table.touchedBy(transaction, txid)) {
       runner.input({ type: "confirmed", raw, height });
+      // What the end of a channel made may be spent in the same block.
+      for (const made of this.table.madeBy(runner, transaction, txid)) this.watch(runner, made);
     }
   }
 
@@ -373,9 +380,7 @@ export class Node implements RunnerHost {
     for (const { raw } of record.facts) {
       const transaction = parseTransaction(raw);
       const txid = transactionId(crypto, transaction);
-      transaction.outputs.forEach((_, vout) => {
-        this.watch(runner, { txid, vout });
-      });
+      for (const made of this.table.madeBy(runner, transaction, txid)) this.watch(runner, made);
     }
   }
 
