@@ -2,7 +2,9 @@
 import {
   amountMsat,
   amountSat,
+  byte,
   bytes,
+  channelIdField,
   flag,
   group,
   list,
@@ -45,22 +47,33 @@ export const chainTransaction = message(32807, "chain_transaction", {
   index: u32,
   branch: list(bytes(32, 32), MAX_BRANCH),
 });
-/** Device → gateway: publish these (a package where there are several); `request` is echoed in the answer. */
-export const chainBroadcast = message(32809, "chain_broadcast", {
-  request: safeUint,
-  raws: list(rawTransaction, 4),
+/** What a transaction still needs from whoever has coins: nothing, a child on its anchor, or inputs for its fee. */
+export const PUBLISH_NEEDS = { nothing: 0, anchorChild: 1, feeInputs: 2 } as const;
+/** Inputs of one second-stage transaction that may lack their fee. */
+const MAX_FEE_INPUTS = 8;
+
+/** Device → gateway: publish this, and pay for its confirmation where it cannot pay itself (core/chain/monitor `Claim`). */
+export const chainPublish = message(32809, "chain_publish", {
+  channelId: channelIdField,
+  /** Stable over blocks: a later, dearer version replaces the earlier one. */
+  id: text(96),
+  purpose: text(24),
+  raw: rawTransaction,
+  feeratePerKw: u32,
+  deadline: u32,
+  needs: byte,
+  anchorVout: u16,
+  anchorSatoshis: amountSat,
+  feeSatoshis: amountSat,
+  /** What the inputs spend, where fee inputs are needed. */
+  spent: list(group("spent-output", { amount: amountSat, script: bytes(1, 83) }), MAX_FEE_INPUTS),
 });
-export const chainBroadcastResult = message(32811, "chain_broadcast_result", {
-  request: safeUint,
+/** Gateway → device: what became of it, once for each new outcome. */
+export const chainPublished = message(32811, "chain_published", {
+  channelId: channelIdField,
+  id: text(96),
   accepted: flag,
   reason: text(256),
-});
-/** Device → gateway: pay for this commitment's confirmation by a child that spends its shared (P2A) anchor. */
-export const chainBump = message(32813, "chain_bump", {
-  raw: rawTransaction,
-  anchorVout: u16,
-  feeSatoshis: safeUint,
-  deadline: u32,
 });
 
 /** Device → gateway: make (and hold back) a funding transaction that pays this output. */
@@ -106,14 +119,16 @@ export const delivery = message(32839, "delivery", {
   note: text(128),
 });
 
+/** Payer → payee: what became of this paid reference? Asked after a reconnect; it is delivered now if it was not. */
+export const deliveryRequest = message(32841, "delivery_request", { reference: bytes(16, 32) });
+
 export const serviceMessages = [
   chainSubscribe,
   chainHeaders,
   chainWatch,
   chainTransaction,
-  chainBroadcast,
-  chainBroadcastResult,
-  chainBump,
+  chainPublish,
+  chainPublished,
   fundingRequest,
   fundingOutpoint,
   fundingRelease,
@@ -121,4 +136,5 @@ export const serviceMessages = [
   invoiceRequest,
   invoice,
   delivery,
+  deliveryRequest,
 ] as const;

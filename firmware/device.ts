@@ -1,0 +1,231 @@
+/** A device: node, chain by way of its gateway, one app; portable, everything that touches hardware comes in as a port. */
+
+import { blockHash, type Checkpoint, genesisCheckpoint } from "../core/chain/headers.ts";
+import { genesisHeader, type Network } from "../core/chain/networks.ts";
+import { checkOfflineBudget, type OfflineBudget } from "../core/chain/offline-budget.ts";
+import type { ChannelPolicy } from "../core/channel/context.ts";
+import type { ChannelEvent } from "../core/channel/effects.ts";
+import { devicePolicy } from "../core/channel/policy.ts";
+import { DEVICE_MAX_MESSAGE_BYTES } from "../core/messages/codec.ts";
+import { featureBitmap } from "../core/messages/features.ts";
+import type { Message } from "../core/messages/message.ts";
+import { ChainClient } from "../core/node/chain-client.ts";
+import { Node } from "../core/node/node.ts";
+import { sumPayments } from "../core/payments/push.ts";
+import type { Crypto, Entropy } from "../core/ports/crypto.ts";
+import type { Link } from "../core/ports/link.ts";
+import type { NodeSigner } from "../core/ports/signer.ts";
+import type { Store } from "../core/ports/store.ts";
+import {
+  type BlockHeight,
+  type ChannelId,
+  channelId,
+  milliSatoshi,
+  type PublicKey,
+} from "../core/primitives/brands.ts";
+import { equal, toHex } from "../core/primitives/bytes.ts";
+import type { SessionTiming } from "../core/transport/timing.ts";
+import type { App, AppEvent } from "./apps/app.ts";
+
+export interface DeviceOptions {
+  readonly crypto: Crypto;
+  readonly entropy: Entropy;
+  readonly store: Store;
+  readonly signer: NodeSigner;
+  readonly app: App;
+  readonly network: Network;
+  /** Newest trusted block in the image; the network's genesis where absent. */
+  readonly checkpoint?: Checkpoint;
+  readonly gatewayId: PublicKey;
+  readonly payoutScript: Uint8Array;
+  readonly budget: OfflineBudget;
+  readonly policy?: Partial<ChannelPolicy>;
+  readonly timing?: SessionTiming;
+  readonly nowMs: number;
+  /** Wall clock, where there is one. */
+  nowSeconds?(): number | undefined;
+  readonly events: DeviceEvents;
+}
+
+export interface DeviceEvents {
+  onChannelEvent(id: ChannelId, event: ChannelEvent): void;
+  onApp(event: AppEvent): void;
+  onPeer(peer: PublicKey, state: "connected" | "disconnected", reason?: string): void;
+  onTip(height: BlockHeight, isSynced: boolean): void;
+  onProven(txid: string, height: BlockHeight): void;
+  onAlarm(text: string): void;
+}
+
+const MAX_CHANNELS = 8;
+const MAX_LINKS = 4;
+
+export const deviceFeatures = featureBitmap({
+  required: ["staticRemotekey", "channelType", "pushUpdates"],
+  optional: [
+    "upfrontShutdownScript",
+    "shutdownAnysegwit",
+    "zeroFeeCommitments",
+    "scidAlias",
+    "zeroconf",
+    "simpleClose",
+    "zeroReserve",
+  ],
+});
+
+export class Device {
+  readonly chain: ChainClient;
+  node!: Node;
+  /** Received since the gateway last answered. */
+  private unsyncedMsat = 0;
+
+  private constructor(private readonly options: DeviceOptions) {
+    const { crypto, network, events } = options;
+    this.chain = new ChainClient({
+      crypto,
+      network,
+      checkpoint: options.checkpoint ?? genesisCheckpoint(network),
+      send: (message) => this.node.sendService(options.gatewayId, message),
+      nowSeconds: () => options.nowSeconds?.(),
+      events: {
+        onTip: (height, isSynced) => {
+          this.unsyncedMsat = 0;
+          events.onTip(height, isSynced);
+        },
+        onProven: (id, height) => events.onProven(id, height),
+        onRefused: (reason) => events.onAlarm(`refused from the gateway: ${reason}`),
+        onPublished: ({ id, accepted, reason }) => {
+          if (!accepted) events.onAlarm(`the gateway could not publish ${id}: ${reason}`);
+        },
+      },
+    });
+  }
+
+  static async start(options: DeviceOptions): Promise<Device> {
+    const device = new Device(options);
+    const { crypto, network, events, app, store, entropy } = options;
+    device.node = await Node.start(
+      {
+        ...options,
+        chain: device.chain,
+        chainHash: blockHash(crypto, genesisHeader(network)),
+        policy: { ...devicePolicy, ...options.policy },
+        features: deviceFeatures,
+        maxMessageBytes: DEVICE_MAX_MESSAGE_BYTES,
+        maxChannels: MAX_CHANNELS,
+        maxLinks: MAX_LINKS,
+        declineReason: () => device.declineReason(),
+        events: {
+          onChannelEvent: (id, event) => device.channelEvent(id, event),
+          onPeer: (peer, state, reason) => device.peer(peer, state, reason),
+          onServiceMessage: (peer, message) => device.service(peer, message),
+          onAlarm: (text) => events.onAlarm(text),
+        },
+      },
+      device.chain.tipHeight,
+    );
+    device.chain.feed(device.node);
+    const { node } = device;
+    await app.start({ node, crypto, entropy, store, tell: (event) => events.onApp(event) });
+    return device;
+  }
+
+  /** With `remoteNodeId` the device calls over this link, else it waits to be called. */
+  attach(link: Link, remoteNodeId?: PublicKey): void {
+    this.node.attach(link, remoteNodeId);
+  }
+
+  tick(nowMs: number): void {
+    this.node.tick(nowMs);
+  }
+
+  stop(): void {
+    this.node.close("the device is stopping");
+  }
+
+  /** Why no new payment is taken right now (rule `offline-budget`). */
+  private declineReason(): string | undefined {
+    const { budget, nowSeconds } = this.options;
+    const { tipTimeSeconds, tipVerifiedAtSeconds } = this.chain.freshness;
+    const decision = checkOfflineBudget(
+      budget,
+      {
+        nowSeconds: nowSeconds?.(),
+        tipVerifiedAtSeconds,
+        tipTimeSeconds,
+        unsyncedMsat: milliSatoshi(this.unsyncedMsat),
+      },
+      milliSatoshi(0),
+    );
+    return decision.ok ? undefined : decision.reason;
+  }
+
+  private peer(peer: PublicKey, state: "connected" | "disconnected", reason?: string): void {
+    this.options.events.onPeer(peer, state, reason);
+    if (equal(peer, this.options.gatewayId)) {
+      if (state === "connected") {
+        this.chain.gatewayConnected();
+        this.releaseFundings();
+      }
+      return;
+    }
+    this.options.app.onPeer(peer, state === "connected");
+  }
+
+  private service(peer: PublicKey, message: Message): void {
+    if (equal(peer, this.options.gatewayId)) {
+      if (message.type === "funding_outpoint") this.funded(message);
+      else this.chain.receive(message);
+      return;
+    }
+    this.options.app.onMessage(peer, message);
+  }
+
+  private channelEvent(id: ChannelId, event: ChannelEvent): void {
+    const { gatewayId, events, app } = this.options;
+    if (event.type === "pushReceived") this.unsyncedMsat += sumPayments(event.payments);
+    if (event.type === "fundingNeeded") {
+      const { script, amountSatoshis } = event;
+      const request: Message = {
+        type: "funding_request",
+        temporaryChannelId: id,
+        script,
+        amountSatoshis,
+      };
+      if (!this.node.sendService(gatewayId, request)) {
+        this.node.command(id, { type: "close", feeratePerKw: 0 });
+      }
+    }
+    if (event.type === "created" && event.broadcastFunding) this.releaseFunding(event.channelId);
+    events.onChannelEvent(id, event);
+    app.onChannelEvent(id, event);
+  }
+
+  private funded(message: Extract<Message, { type: "funding_outpoint" }>): void {
+    const id = channelId(message.temporaryChannelId.slice());
+    if (message.txid) {
+      const outpoint = { txid: message.txid.slice() as typeof message.txid, vout: message.vout };
+      this.node.command(id, { type: "funded", outpoint });
+      return;
+    }
+    this.options.events.onAlarm(
+      `the gateway does not fund ${toHex(id).slice(0, 16)}: ${message.reason}`,
+    );
+    this.node.command(id, { type: "close", feeratePerKw: 0 });
+  }
+
+  /** The record is durable: the gateway may broadcast. Said again until the funding is seen to confirm. */
+  private releaseFunding(id: ChannelId): void {
+    const record = this.node.record(id);
+    if (!record?.terms.localIsOpener || record.fundingHeight !== undefined) return;
+    const { txid } = record.terms.fundingOutpoint;
+    this.node.sendService(this.options.gatewayId, {
+      type: "funding_release",
+      txid,
+      broadcast: true,
+    });
+  }
+
+  private releaseFundings(): void {
+    for (const { id } of this.node.channels()) this.releaseFunding(id);
+  }
+}

@@ -1,0 +1,257 @@
+/** The gateway: a node with a Bitcoin node and a wallet behind it; funds, watches, punishes and settles, and serves devices (DESIGN §6). */
+import type { ChannelPolicy } from "../core/channel/context.ts";
+import type { ChannelEvent } from "../core/channel/effects.ts";
+import { hostPolicy } from "../core/channel/policy.ts";
+import { HOST_MAX_MESSAGE_BYTES } from "../core/messages/codec.ts";
+import { featureBitmap } from "../core/messages/features.ts";
+import { Node } from "../core/node/node.ts";
+import type { BlockEvent, ChainSource, ChainWallet } from "../core/ports/chain.ts";
+import type { Crypto, Entropy } from "../core/ports/crypto.ts";
+import type { Link } from "../core/ports/link.ts";
+import type { NodeSigner } from "../core/ports/signer.ts";
+import type { Store } from "../core/ports/store.ts";
+import {
+  type BlockHeight,
+  blockHeight,
+  type ChannelId,
+  type PublicKey,
+  type Satoshi,
+  type Txid,
+} from "../core/primitives/brands.ts";
+import { equal, toHex } from "../core/primitives/bytes.ts";
+import { parseTransaction, transactionId } from "../core/transactions/transaction.ts";
+import type { SessionTiming } from "../core/transport/timing.ts";
+import { type ChainFollowing, followChain, processedHeight } from "./chain/follow.ts";
+import { ChainPublisher, type PublisherStep } from "./chain/publisher.ts";
+import { ChainService } from "./service/chain-service.ts";
+import { FundingService } from "./service/funding-service.ts";
+
+export interface GatewayOptions {
+  readonly crypto: Crypto;
+  readonly entropy: Entropy;
+  readonly store: Store;
+  readonly signer: NodeSigner;
+  readonly source: ChainSource;
+  readonly wallet: ChainWallet;
+  /** Where mutual closes and claims pay to; from the wallet where absent. */
+  readonly payoutScript?: Uint8Array;
+  readonly policy?: Partial<ChannelPolicy>;
+  readonly timing?: SessionTiming;
+  readonly nowMs: number;
+  /** Why a device's channel is not funded from this wallet; undefined: it is. */
+  fundingRefusal?(device: PublicKey, amount: Satoshi): string | undefined;
+  readonly events: GatewayEvents;
+}
+
+export interface GatewayEvents {
+  onChannelEvent(id: ChannelId, event: ChannelEvent): void;
+  onPeer(peer: PublicKey, state: "connected" | "disconnected", reason?: string): void;
+  onBlock(height: BlockHeight): void;
+  onPublished(step: PublisherStep): void;
+  onDeviceFunded(device: PublicKey, txid: Txid, amount: Satoshi): void;
+  onAlarm(text: string): void;
+}
+
+const MAX_CHANNELS = 10_000;
+const MAX_LINKS = 4_096;
+const PAYOUT_KEY = "payout-script";
+
+export const gatewayFeatures = featureBitmap({
+  required: ["staticRemotekey", "channelType"],
+  optional: [
+    "upfrontShutdownScript",
+    "anchors",
+    "shutdownAnysegwit",
+    "zeroFeeCommitments",
+    "scidAlias",
+    "zeroconf",
+    "simpleClose",
+    "pushUpdates",
+    "zeroReserve",
+  ],
+});
+
+export class Gateway {
+  node!: Node;
+  readonly publisher: ChainPublisher;
+  private readonly chainService: ChainService;
+  private readonly fundingService: FundingService;
+  private following: ChainFollowing | undefined;
+  /** Funding transactions of own channels, held back until the peer has signed; by temporary channel id. */
+  private readonly held = new Map<string, Uint8Array>();
+
+  private constructor(private readonly options: GatewayOptions) {
+    const { crypto, source, wallet, store, events } = options;
+    this.publisher = new ChainPublisher({
+      crypto,
+      source,
+      wallet,
+      signerOf: (id) => this.signerOf(id),
+      onStep: (step) => events.onPublished(step),
+    });
+    const send = (device: PublicKey, message: Parameters<Node["sendService"]>[1]) =>
+      this.node.sendService(device, message);
+    this.chainService = new ChainService({
+      crypto,
+      source,
+      store,
+      publisher: this.publisher,
+      send,
+      maxMessageBytes: (device) => this.node.peerMaxMessageBytes(device),
+      onProblem: (text) => events.onAlarm(text),
+    });
+    this.fundingService = new FundingService({
+      crypto,
+      wallet,
+      feeratePerKw: () => source.feeratePerKw("soon"),
+      broadcast: (raw) => source.broadcast(raw),
+      refusal: (device, amount) => options.fundingRefusal?.(device, amount),
+      send,
+      onFunded: (device, txid, amount) => events.onDeviceFunded(device, txid, amount),
+      onProblem: (text) => events.onAlarm(text),
+    });
+  }
+
+  static async start(options: GatewayOptions): Promise<Gateway> {
+    const gateway = new Gateway(options);
+    const { store, source, events } = options;
+    const { height } = await source.tip();
+    gateway.node = await Node.start(
+      {
+        ...options,
+        chain: gateway.publisher,
+        chainHash: source.genesisHash,
+        policy: { ...hostPolicy, ...options.policy },
+        features: gatewayFeatures,
+        maxMessageBytes: HOST_MAX_MESSAGE_BYTES,
+        payoutScript: options.payoutScript ?? (await gateway.payoutScript()),
+        maxChannels: MAX_CHANNELS,
+        maxLinks: MAX_LINKS,
+        events: {
+          onChannelEvent: (id, event) => gateway.channelEvent(id, event),
+          onPeer: (peer, state, reason) => {
+            if (state === "disconnected") gateway.chainService.deviceGone(peer);
+            events.onPeer(peer, state, reason);
+          },
+          onServiceMessage: (peer, message) => {
+            if (gateway.chainService.receive(peer, message)) return;
+            gateway.fundingService.receive(peer, message);
+          },
+          onAlarm: (text) => events.onAlarm(text),
+        },
+      },
+      (await processedHeight(store)) ?? blockHeight(height),
+    );
+    await gateway.chainService.load();
+    await gateway.follow();
+    return gateway;
+  }
+
+  /** With `remoteNodeId` the gateway calls over this link, else it waits to be called. */
+  attach(link: Link, remoteNodeId?: PublicKey): void {
+    this.node.attach(link, remoteNodeId);
+  }
+
+  tick(nowMs: number): void {
+    this.node.tick(nowMs);
+  }
+
+  async stop(): Promise<void> {
+    this.node.close("the gateway is stopping");
+    await this.following?.stop();
+    await this.publisher.close();
+    await this.options.source.close();
+    await this.options.store.close();
+  }
+
+  /** One script for all channels, kept: claims made before and after a restart pay the same. */
+  private async payoutScript(): Promise<Uint8Array> {
+    const { store, wallet } = this.options;
+    const known = await store.getValue(PAYOUT_KEY);
+    if (known) return known;
+    const script = await wallet.newScript();
+    await store.setValue(PAYOUT_KEY, script);
+    return script;
+  }
+
+  private async follow(): Promise<void> {
+    const { node, chainService } = this;
+    const { source, store, events } = this.options;
+    const blockConnected = (block: BlockEvent) => {
+      node.blockConnected(block);
+      chainService.blockConnected(block);
+      events.onBlock(block.height);
+    };
+    const rewind = (height: BlockHeight) => {
+      node.rewind(height);
+      chainService.blockDisconnected(height);
+    };
+    this.following = await followChain({
+      node: {
+        blockConnected: blockConnected as Node["blockConnected"],
+        rewind,
+        setFeerates: (feerates) => node.setFeerates(feerates),
+        channels: () => node.channels(),
+        get isIdle() {
+          return node.isIdle;
+        },
+      },
+      source,
+      store,
+      publisher: this.publisher,
+      onError: (error) => events.onAlarm(`following the chain: ${error.message}`),
+    });
+    await this.following.caughtUp;
+  }
+
+  private signerOf(id: ChannelId) {
+    const record = this.node.record(id);
+    return record && this.options.signer.channel(record.terms.keyIndex);
+  }
+
+  private channelEvent(id: ChannelId, event: ChannelEvent): void {
+    this.options.events.onChannelEvent(id, event);
+    if (event.type === "fundingNeeded") this.run(this.fund(id, event));
+    if (event.type === "created" && event.broadcastFunding) this.run(this.broadcastFunding(id));
+    if (event.type === "openFailed") this.run(this.releaseFunding(id));
+  }
+
+  private run(work: Promise<void>): void {
+    work.catch((cause: unknown) => {
+      this.options.events.onAlarm(cause instanceof Error ? cause.message : String(cause));
+    });
+  }
+
+  private async fund(
+    id: ChannelId,
+    { script, amountSatoshis }: Extract<ChannelEvent, { type: "fundingNeeded" }>,
+  ): Promise<void> {
+    const { wallet, source, crypto } = this.options;
+    try {
+      const output = { script, amount: amountSatoshis };
+      const raw = await wallet.fund([output], await source.feeratePerKw("soon"));
+      this.held.set(toHex(id), raw);
+      const transaction = parseTransaction(raw);
+      const vout = transaction.outputs.findIndex((one) => equal(one.script, script));
+      const outpoint = { txid: transactionId(crypto, transaction), vout };
+      this.node.command(id, { type: "funded", outpoint });
+    } catch (cause) {
+      this.node.command(id, { type: "close", feeratePerKw: 0 });
+      throw cause;
+    }
+  }
+
+  private async broadcastFunding(id: ChannelId): Promise<void> {
+    const raw = this.held.get(toHex(id));
+    this.held.delete(toHex(id));
+    if (!raw) return;
+    const result = await this.options.source.broadcast(raw);
+    if (!result.ok) throw new Error(`the funding transaction was refused: ${result.reason}`);
+  }
+
+  private async releaseFunding(id: ChannelId): Promise<void> {
+    const raw = this.held.get(toHex(id));
+    this.held.delete(toHex(id));
+    if (raw) await this.options.wallet.release(raw);
+  }
+}
