@@ -97,6 +97,8 @@ describe("the closer offers", () => {
     expect(closerVariants(closing())).toEqual(["closerOutputOnly", "closerAndCloseeOutputs"]);
     expect(closerVariants(closing({ closeeMsat: 329_999 }))).toEqual(["closerOutputOnly"]);
     expect(closerVariants(closing({ closeeMsat: 330_000 }))).toHaveLength(2);
+    const equal = closing({ closerMsat: 500_000_000, closeeMsat: 500_000_000 });
+    expect(closerVariants(equal)).toEqual(["closerOutputOnly", "closerAndCloseeOutputs"]);
   });
 
   it("both outputs, or the closee's alone where its own is dust, with the lesser balance", () => {

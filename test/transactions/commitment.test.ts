@@ -8,7 +8,8 @@ import { commitmentNumber } from "../../core/primitives/brands.ts";
 import { compare } from "../../core/primitives/bytes.ts";
 import { buildCommitment, commitmentConstants } from "../../core/transactions/commitment.ts";
 import { findCommitmentNumber } from "../../core/transactions/number.ts";
-import { p2wsh } from "../../core/transactions/script.ts";
+import { fundingScript, p2wsh } from "../../core/transactions/script.ts";
+import { segwitSighash } from "../../core/transactions/sighash.ts";
 import type { ChannelType } from "../../core/transactions/terms.ts";
 import { commitmentFee, htlcTransactionFee } from "../../core/transactions/weights.ts";
 import {
@@ -142,17 +143,42 @@ describe.each(channelTypes)("any commitment of %s", (channelType) => {
     );
   });
 
-  it("tells its number to those who know the basepoints", () => {
+  it("tells its number to those who know the basepoints, and is signed whatever it is", () => {
     const number = fc.integer({ min: 0, max: 2 ** 48 - 1 });
     fc.assert(
       fc.property(number, fc.boolean(), (n, broadcasterIsOpener) => {
         const { terms, keys, spec } = channelPair(channelType, { broadcasterIsOpener });
         const at = { ...spec, number: commitmentNumber(n) };
-        const { transaction } = buildCommitment(crypto, terms, keys, at);
+        const { transaction, sighash } = buildCommitment(crypto, terms, keys, at);
+        const funding = fundingScript(
+          terms.broadcaster.fundingPubkey,
+          terms.countersignatory.fundingPubkey,
+        );
+        const spent = { amount: terms.fundingSatoshis, scriptCode: funding };
+        expect(sighash).toEqual(segwitSighash(crypto, transaction, 0, spent));
         expect(findCommitmentNumber(crypto, terms, transaction)).toBe(n);
       }),
       { numRuns: 20 },
     );
+  });
+
+  it("has balances down to the dust limit, and none below", () => {
+    const kinds = (toCountersignatoryMsat: number, broadcasterIsOpener: boolean) => {
+      const toBroadcasterMsat = FUNDING * 1000 - toCountersignatoryMsat;
+      const swapped = {
+        toBroadcasterMsat: toCountersignatoryMsat,
+        toCountersignatoryMsat: toBroadcasterMsat,
+      };
+      const balances = broadcasterIsOpener
+        ? { toBroadcasterMsat, toCountersignatoryMsat }
+        : swapped;
+      const options = { ...balances, broadcasterIsOpener, htlcs: [], dustLimitSatoshis: 500 };
+      return stateOf(channelType, options).commitment.outputs.map(({ kind }) => kind);
+    };
+    expect(kinds(500_000, true)).toContain("toCountersignatory");
+    expect(kinds(499_999, true)).not.toContain("toCountersignatory");
+    expect(kinds(500_000, false)).toContain("toBroadcaster");
+    expect(kinds(499_999, false)).not.toContain("toBroadcaster");
   });
 
   it("is the same when its constants are reused", () => {
@@ -160,6 +186,17 @@ describe.each(channelTypes)("any commitment of %s", (channelType) => {
     const constants = commitmentConstants(crypto, terms);
     expect(buildCommitment(crypto, terms, keys, spec, constants)).toEqual(commitment);
   });
+});
+
+it("has both keyed anchors where it has HTLCs, else one for each balance that it pays", () => {
+  const anchors = (toCountersignatoryMsat: number, htlcs: PairOptions["htlcs"]) =>
+    channelPair("anchors", { toCountersignatoryMsat, ...(htlcs && { htlcs }) })
+      .commitment.outputs.map(({ kind }) => kind)
+      .filter((kind) => kind.endsWith("Anchor"))
+      .sort();
+  expect(anchors(0, undefined)).toEqual(["broadcasterAnchor", "countersignatoryAnchor"]);
+  expect(anchors(0, [])).toEqual(["broadcasterAnchor"]);
+  expect(anchors(1_000_000, [])).toEqual(["broadcasterAnchor", "countersignatoryAnchor"]);
 });
 
 describe("a transaction that is no commitment of the channel", () => {

@@ -31,6 +31,7 @@ const refused: readonly [string, string][] = [
   ["no sighash byte", good.slice(0, -2)],
   ["a byte too many", `${good}01`],
   ["another tag", good.replace("30", "31")],
+  ["a byte between s and the sighash byte", "30070201010201020001"],
   ["a wrong total length", good.replace("3006", "3007")],
   ["a negative r", "300602018102010201"],
   ["a padded r", "30070202000102010201"],
