@@ -19,6 +19,7 @@ export const MIN_SECTORS = 16;
 const MIN_FRAGMENT_BYTES = 32;
 /** How often a commit that does not read back is written again, in another sector. */
 const MAX_ATTEMPTS = 3;
+const REPLACE = "Replace the device: what was stored before can still be read.";
 
 /** One whole commit as the log found it. `address` is where its first frame stands. */
 export interface LoggedCommit {
@@ -47,8 +48,6 @@ interface Head {
   readonly sector: number;
   offset: number;
 }
-
-class VerifyError extends Error {}
 
 export class SectorLog {
   readonly sectors: number;
@@ -101,18 +100,13 @@ export class SectorLog {
 
   /** Writes a commit and reads it back; returns its address. What fails to read back is written again elsewhere. */
   append(payload: Uint8Array): number {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const address = this.write(payload);
-        this.nextCommit++;
-        return address;
-      } catch (error) {
-        if (!(error instanceof VerifyError)) throw error;
-        if (attempt < MAX_ATTEMPTS) continue;
-        const message = "The flash does not keep what is written to it: replace the device.";
-        throw new StoreError("io", message, { cause: error });
-      }
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+      const address = this.write(payload);
+      if (address === undefined) continue;
+      this.nextCommit++;
+      return address;
     }
+    throw new StoreError("io", `The flash does not keep what is written to it. ${REPLACE}`);
   }
 
   /** The payload of the commit at `address`, which was whole when it was mounted or written. */
@@ -183,7 +177,8 @@ export class SectorLog {
     };
   }
 
-  private write(payload: Uint8Array): number {
+  /** Undefined where it did not read back. */
+  private write(payload: Uint8Array): number | undefined {
     let address = -1;
     let position = 0;
     for (let index = 0; index === 0 || position < payload.length; index++) {
@@ -195,10 +190,12 @@ export class SectorLog {
       const last = position === payload.length;
       const sequence = this.sequences[head.sector] as number;
       const bytes = encodeFrame({ commit: this.nextCommit, index, last, payload: part }, sequence);
-      const at = head.sector * this.flash.sectorSize + head.offset;
-      if (index === 0) address = at;
+      const at = head.offset;
+      if (index === 0) address = head.sector * this.flash.sectorSize + at;
       head.offset += bytes.length;
-      this.program(at, bytes, head.sector);
+      if (this.program(head.sector, at, bytes)) continue;
+      this.head = undefined; // what stands in the sector stays readable, but no more is put there
+      return undefined;
     }
     return address;
   }
@@ -221,28 +218,28 @@ export class SectorLog {
       this.erases++;
       const eraseCount = (this.eraseCounts[sector] as number) + 1;
       this.eraseCounts[sector] = eraseCount;
-      if (!isErased(this.sectorBytes(sector))) {
-        this.bad.add(sector);
-        continue;
-      }
       const sequence = this.nextSequence++;
       const oldest = this.order[0];
       const tail = oldest === undefined ? sequence : (this.sequences[oldest] as number);
       const header = encodeSectorHeader({ sequence, tail, eraseCount });
+      if (!isErased(this.sectorBytes(sector)) || !this.program(sector, 0, header)) {
+        this.bad.add(sector);
+        continue;
+      }
       this.sequences[sector] = sequence;
       this.order.push(sector);
-      this.program(sector * this.flash.sectorSize, header, sector);
       return { sector, offset: SECTOR_HEADER_BYTES };
     }
-    throw new StoreError("full", "The flash is full: no sector is left to write to.");
+    if (this.bad.size === 0) throw new StoreError("full", "The flash is full.");
+    throw new StoreError("io", `The flash is worn out: ${this.bad.size} sectors fail. ${REPLACE}`);
   }
 
-  private program(offset: number, bytes: Uint8Array, sector: number): void {
-    this.flash.program(offset, bytes);
+  /** Whether the bytes read back as they were written. */
+  private program(sector: number, offset: number, bytes: Uint8Array): boolean {
+    const at = sector * this.flash.sectorSize + offset;
+    this.flash.program(at, bytes);
     this.bytesProgrammed += bytes.length;
-    if (equal(this.flash.read(offset, bytes.length), bytes)) return;
-    this.head = undefined; // what stands in the sector stays readable, but no more is put there
-    throw new VerifyError(`sector ${sector} does not read back`);
+    return equal(this.flash.read(at, bytes.length), bytes);
   }
 
   private sectorBytes(sector: number): Uint8Array {

@@ -1,5 +1,5 @@
 /** An emulated NOR flash, in memory or in a file: refuses what NOR refuses, wears, and loses power where told. */
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fdatasyncSync, openSync, readFileSync, writeSync } from "node:fs";
 import { ERASED, type Flash } from "../../firmware/store/flash.ts";
 
 export const SECTOR_BYTES = 4096;
@@ -14,7 +14,7 @@ export interface NorOptions {
   readonly file?: string;
   /** Contents to start from; erased where absent. */
   readonly image?: Uint8Array;
-  /** Flush the file after each step (default); a killed process loses nothing without it, a killed machine may. */
+  /** Flush the file after each program and erase (default); a killed process loses nothing without it, a killed machine may. */
   readonly flush?: boolean;
 }
 
@@ -40,6 +40,8 @@ export class NorFlash implements Flash {
   private readonly flush: boolean;
   private cut: { readonly step: number; readonly random: () => number } | undefined;
   private off = false;
+  private observer: ((image: Uint8Array) => void) | undefined;
+  private observerRandom: () => number = randomFrom(0);
 
   constructor(options: NorOptions) {
     const { size, file } = options;
@@ -57,12 +59,19 @@ export class NorFlash implements Flash {
     if (file) {
       this.file = openSync(file, existsSync(file) ? "r+" : "w+", 0o600);
       this.store(0, size);
+      this.flushFile();
     }
   }
 
   /** Power fails at step number `step` (counted like `steps`); `seed` decides how much of that step happens. */
   failAt(step: number, seed: number): void {
     this.cut = { step, random: randomFrom(seed) };
+  }
+
+  /** Power stays, but at every step `observer` gets what the chip would hold had it failed there. */
+  observeCuts(seed: number, observer: (image: Uint8Array) => void): void {
+    this.observer = observer;
+    this.observerRandom = randomFrom(seed);
   }
 
   /** What the chip holds now, for the next life. */
@@ -85,6 +94,7 @@ export class NorFlash implements Flash {
       this.programPage(at, bytes.subarray(done, done + length));
       done += length;
     }
+    this.flushFile();
   }
 
   erase(sector: number): void {
@@ -92,11 +102,12 @@ export class NorFlash implements Flash {
     const offset = sector * SECTOR_BYTES;
     this.checkRange(offset, SECTOR_BYTES);
     this.eraseCounts[sector] = (this.eraseCounts[sector] as number) + 1;
-    const failing = this.nextStepFails();
-    if (failing) this.eraseInPart(offset, failing.random);
-    else this.bytes.fill(ERASED, offset, offset + SECTOR_BYTES);
-    this.store(offset, SECTOR_BYTES);
-    if (failing) this.powerOff();
+    this.step(
+      (bytes, random) => eraseInPart(bytes, offset, random),
+      (bytes) => bytes.fill(ERASED, offset, offset + SECTOR_BYTES),
+      { offset, length: SECTOR_BYTES },
+    );
+    this.flushFile();
   }
 
   close(): void {
@@ -111,33 +122,30 @@ export class NorFlash implements Flash {
         throw new NorViolation(`byte ${offset + i} would need bits set: erase its sector first`);
       }
     }
-    const failing = this.nextStepFails();
-    const whole = failing ? Math.floor(failing.random() * (page.length + 1)) : page.length;
-    this.bytes.set(page.subarray(0, whole), offset);
-    if (failing && whole < page.length) {
-      // The byte in progress has some of its bits cleared, not all.
-      const spared = Math.floor(failing.random() * 256);
-      const before = this.bytes[offset + whole] as number;
-      this.bytes[offset + whole] = before & ((page[whole] as number) | spared);
+    this.step(
+      (bytes, random) => programInPart(bytes, offset, page, random),
+      (bytes) => bytes.set(page, offset),
+      { offset, length: page.length },
+    );
+    this.bytesProgrammed += page.length;
+  }
+
+  private step(
+    inPart: (bytes: Uint8Array, random: () => number) => void,
+    whole: (bytes: Uint8Array) => void,
+    where: { readonly offset: number; readonly length: number },
+  ): void {
+    const failing = this.cut?.step === this.steps;
+    if (this.observer) {
+      const image = this.image();
+      inPart(image, this.observerRandom);
+      this.observer(image);
     }
-    this.bytesProgrammed += whole;
-    this.store(offset, page.length);
+    this.steps++;
+    if (failing && this.cut) inPart(this.bytes, this.cut.random);
+    else whole(this.bytes);
+    this.store(where.offset, where.length);
     if (failing) this.powerOff();
-  }
-
-  /** Nothing, everything, a part of the bytes, or a part of the bits everywhere. */
-  private eraseInPart(offset: number, random: () => number): void {
-    const kind = Math.floor(random() * 4);
-    const reached = kind === 0 ? 0 : kind === 1 ? SECTOR_BYTES : random() * SECTOR_BYTES;
-    for (let i = 0; i < SECTOR_BYTES; i++) {
-      const set = kind === 3 ? Math.floor(random() * 256) : i < reached ? ERASED : 0;
-      this.bytes[offset + i] = (this.bytes[offset + i] as number) | set;
-    }
-  }
-
-  private nextStepFails(): { readonly random: () => number } | undefined {
-    const step = this.steps++;
-    return this.cut?.step === step ? this.cut : undefined;
   }
 
   private powerOff(): never {
@@ -158,7 +166,36 @@ export class NorFlash implements Flash {
   private store(offset: number, length: number): void {
     if (this.file === undefined) return;
     writeSync(this.file, this.bytes, offset, length, offset);
-    if (this.flush) fsyncSync(this.file);
+  }
+
+  private flushFile(): void {
+    if (this.file !== undefined && this.flush) fdatasyncSync(this.file);
+  }
+}
+
+/** A prefix of the page is written; of the byte after it some bits are cleared, not all. */
+function programInPart(
+  bytes: Uint8Array,
+  offset: number,
+  page: Uint8Array,
+  random: () => number,
+): void {
+  const whole = Math.floor(random() * (page.length + 1));
+  bytes.set(page.subarray(0, whole), offset);
+  if (whole === page.length) return;
+  const spared = Math.floor(random() * 256);
+  const at = offset + whole;
+  bytes[at] = (bytes[at] as number) & ((page[whole] as number) | spared);
+}
+
+/** Nothing, everything, the front, the back, or some of the bits everywhere. */
+function eraseInPart(bytes: Uint8Array, offset: number, random: () => number): void {
+  const kind = Math.floor(random() * 5);
+  const border = kind === 0 ? 0 : kind === 1 ? SECTOR_BYTES : random() * SECTOR_BYTES;
+  for (let i = 0; i < SECTOR_BYTES; i++) {
+    const reached = kind === 3 ? i >= border : i < border;
+    const set = kind === 4 ? Math.floor(random() * 256) : reached ? ERASED : 0;
+    bytes[offset + i] = (bytes[offset + i] as number) | set;
   }
 }
 
