@@ -1,7 +1,7 @@
 /** Known answers from the standards: FIPS 180-4, RFC 4231, RFC 6979 (secp256k1), RFC 8439, SEC 1. */
 import { describe, expect, test } from "vitest";
 import type { PublicKey, SecretKey } from "../../core/primitives/brands.ts";
-import { ascii, concat, fromHex, toHex } from "../../core/primitives/bytes.ts";
+import { ascii, fromHex, toHex } from "../../core/primitives/bytes.ts";
 import { chooseCrypto } from "../../gateway/crypto/choose.ts";
 import { native, providers } from "../support/crypto-providers.ts";
 
