@@ -46,6 +46,14 @@ describe("the feerate of a claim", () => {
     expect(at(schedule(144, "patient"), 100, policy(0, 0, 0))).toBe(MIN_FEERATE_PER_KW);
   });
 
+  it("stays where it is rather than reach its ceiling by a step too small to replace", () => {
+    const plan = schedule(12, "contested");
+    const flat = policy(1000, 1000, 1000);
+    expect(at(plan, 101, flat, 1500)).toBe(1253);
+    expect(at(plan, 112, flat, 1500)).toBe(1253);
+    expect(at(plan, 112, flat, 1506)).toBe(1506);
+  });
+
   it("at each tip either stays the same or rises enough to replace, and obeys its ceiling", () => {
     const rate = fc.integer({ min: 0, max: 100_000 });
     const inputs = fc.record({

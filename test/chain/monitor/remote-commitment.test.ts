@@ -131,6 +131,23 @@ describe.each(channelTypes)(
   },
 );
 
+describe("an HTLC without an output", () => {
+  it("is not failed once another part of its payment reveals the preimage", () => {
+    const peers = new Peers("anchors");
+    const { preimage } = offered;
+    const next = { ...STATE, number: 4, htlcs: [...FOUR_HTLCS, testHtlc(true, 2, { preimage })] };
+    const record = peers.record(STATE, {
+      remoteNext: peers.remoteState({ ...next, aliceMsat: 350_000_000 }),
+    });
+    const watcher = new Watcher(peers, record);
+    peers.chain.confirm(peers.signed("remote", STATE));
+    peers.chain.mine(5);
+    expect(watcher.look().failedHtlcIds).toEqual([2]);
+    peers.chain.confirm(peers.htlcTransaction("remote", STATE, offered));
+    expect(watcher.look().failedHtlcIds).toEqual([]);
+  });
+});
+
 describe("dust", () => {
   const dust = testHtlc(true, 5, { amountMsat: 300_000 });
   const state: State = { ...STATE, htlcs: [...FOUR_HTLCS, dust] };

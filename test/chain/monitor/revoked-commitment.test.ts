@@ -16,6 +16,7 @@ import {
   Peers,
   type State,
   type TestHtlc,
+  testHtlc,
 } from "./support/peers.ts";
 import { nameOf, Watcher } from "./support/watcher.ts";
 
@@ -208,6 +209,27 @@ describe.each(channelTypes)(
     });
   },
 );
+
+describe("HTLCs of one payment hash and expiry in a revoked commitment", () => {
+  const { preimage, cltvExpiry } = testHtlc(true, 0);
+  const part = (id: number, amountMsat: number) =>
+    testHtlc(true, id, { preimage, cltvExpiry, amountMsat });
+
+  it.each([
+    ["different amounts are told apart", part(0, 60_000_000), part(1, 40_000_000)],
+    ["the same amount are each counted once", part(0, 50_000_000), part(1, 50_000_000)],
+  ])("with %s", (_what, first, second) => {
+    const peers = new Peers("anchors");
+    const state = (number: number): State => ({ ...NOW, number, htlcs: [first, second] });
+    const watcher = new Watcher(peers, peers.record({ ...state(6), aliceMsat: 500_000_000 }));
+    peers.chain.confirm(peers.signed("remote", { ...state(2), aliceMsat: 300_000_000 }));
+    for (const { id, amountMsat } of [first, second]) {
+      expect(watcher.report(`offered-htlc ${id}`).amount).toBe(amountMsat / 1000);
+    }
+    expect(watcher.claims()).toHaveLength(3);
+    watcher.publish();
+  });
+});
 
 describe("a penalty that is late", () => {
   it("no longer shares a transaction with what the cheater can take by now", () => {
