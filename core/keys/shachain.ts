@@ -104,7 +104,6 @@ export function lookupSecret(
   store: SecretStore,
   number: CommitmentNumber,
 ): SecretKey | undefined {
-  if (number >= store.count) return undefined;
   let end = 0;
   let position = 0;
   for (let bit = INDEX_BITS - 1; bit >= 0; bit--) {

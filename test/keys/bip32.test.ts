@@ -141,6 +141,17 @@ describe("an extended key", () => {
   });
 });
 
+it("Base58Check carries any bytes there and back, and writes leading zeros as ones", () => {
+  fc.assert(
+    fc.property(fc.nat(4), fc.uint8Array({ maxLength: 70 }), (zeros, bytes) => {
+      const payload = Uint8Array.of(...new Uint8Array(zeros), ...bytes);
+      const text = encodeBase58Check(noble, payload);
+      expect(decodeBase58Check(noble, text)).toEqual(payload);
+      expect(text.startsWith("1".repeat(zeros))).toBe(true);
+    }),
+  );
+});
+
 describe("a text that is no extended key is refused:", () => {
   const xpub = formatPublicKey(noble, toExtendedPublicKey(noble, master));
   const xprv = formatSecretKey(noble, master);
