@@ -1,5 +1,6 @@
 /** A device follows the chain by headers: it takes what has the work, and says why it refuses the rest. */
 import { describe, expect, it } from "vitest";
+import { decodeCheckpoint, encodeCheckpoint } from "../../core/chain/checkpoint-codec.ts";
 import {
   blockHash,
   type Checkpoint,
@@ -15,7 +16,8 @@ import {
 import { MAINNET, networkNamed, REGTEST, SIGNET, TESTNET4 } from "../../core/chain/networks.ts";
 import { retargetedBits, targetOf, workOf } from "../../core/chain/work.ts";
 import { blockHeight } from "../../core/primitives/brands.ts";
-import { fromHex, reversed, toHex } from "../../core/primitives/bytes.ts";
+import { concat, fromHex, reversed, toHex } from "../../core/primitives/bytes.ts";
+import { ProtocolViolation } from "../../core/primitives/errors.ts";
 import * as mainnet from "./mainnet-headers.ts";
 import {
   crypto,
@@ -185,6 +187,14 @@ describe("retargets along a chain", () => {
     expect(refusalOf(after, [mineHeader(late)])).toBe("bits");
   });
 
+  it("on testnet4 retargets from the bits that the period began with", () => {
+    const chain = at(2016 * 3 - 1, EASY_TESTNET4, { bits: 0x207fffff });
+    const begun = { ...chain.base, periodBits: 0x203fffff };
+    const hard = startHeaderChain(crypto, EASY_TESTNET4, begun);
+    expect(refusalOf(hard, [mineHeader(begun.header, { bits: 0x207fffff })])).toBe("bits");
+    expect(refusalOf(hard, [mineHeader(begun.header, { bits: 0x203fffff })])).toBe("accepted");
+  });
+
   it("on testnet4 refuses a period that starts more than ten minutes in the past", () => {
     const chain = at(2016 * 3 - 1, EASY_TESTNET4);
     const { header } = chain.base;
@@ -269,6 +279,30 @@ describe("memory", () => {
     const b = extended(restarted, headers.slice(45));
     expect(b.tip).toEqual(a.tip);
     expect(a.headers.length).toBe(20 * 80);
+  });
+});
+
+describe("a stored checkpoint", () => {
+  const headers = mineHeaders(genesisCheckpoint(REGTEST).header, 30);
+  const checkpoint = checkpointAt(extended(genesisChain(), headers), 25);
+  const stored = encodeCheckpoint(checkpoint);
+
+  it("comes back as it was, in few bytes", () => {
+    expect(decodeCheckpoint(stored)).toEqual(checkpoint);
+    expect(stored.length).toBeLessThanOrEqual(174);
+  });
+
+  it("is refused when it is torn, too long, of another version or of another block", () => {
+    for (let length = 0; length < stored.length; length++) {
+      expect(() => decodeCheckpoint(stored.subarray(0, length))).toThrow(ProtocolViolation);
+    }
+    expect(() => decodeCheckpoint(concat(stored, new Uint8Array(1)))).toThrow("checkpoint");
+    const other = stored.slice();
+    other[0] = 2;
+    expect(() => decodeCheckpoint(other)).toThrow("version is 2");
+    const late = stored.slice();
+    late[5 + 68] = (late[5 + 68] as number) ^ 1;
+    expect(() => decodeCheckpoint(late)).toThrow("last time");
   });
 });
 

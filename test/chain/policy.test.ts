@@ -205,6 +205,38 @@ describeOnChains("the mempool", (kind) => {
     await lab.mine(1);
   });
 
+  it("refuses a replacement that pays more in all and less for its size", async () => {
+    const own = await coin();
+    const small = signed(s.transaction([own], [[NOBODY, 990_000]]), [own]);
+    expect(await answer(source.broadcast(small))).toBe("accepted");
+    const many = Array.from({ length: 40 }, () => [NOBODY, 24_000] as const);
+    const large = signed(s.transaction([own], many), [own]);
+    expect(await answer(source.broadcast(large))).toMatch(/insufficient fee.*feerate/);
+    await lab.mine(1);
+  });
+
+  it("forgets what a lost block made and spent, and mines it again from the mempool", async () => {
+    const own = await coin();
+    const mid = s.wsh(own.script);
+    const first = signed(s.transaction([own], [[mid, 990_000]]), [own]);
+    const hop = {
+      ...own,
+      outpoint: { txid: s.idOf(first), vout: 0 },
+      spent: { amount: satoshi(990_000) },
+    };
+    const second = signed(s.transaction([hop], [[NOBODY, 980_000]]), [hop]);
+    expect(await answer(source.broadcast(first))).toBe("accepted");
+    expect(await answer(source.broadcast(second))).toBe("accepted");
+    await lab.mine(1);
+    expect(await lab.sumOfScripts([mid])).toBe(0);
+    await lab.reorg(1, { only: [] });
+    expect(await lab.sumOfScripts([mid])).toBe(1_000_000);
+    expect(await lab.utxo(hop.outpoint)).toBeUndefined();
+    await inPool(first, second);
+    await lab.mine(1);
+    expect(await lab.utxo({ txid: s.idOf(second), vout: 0 })).toBeDefined();
+  });
+
   it("keeps a chain of transactions whole through a reorganisation, and drops what became too early", async () => {
     const delayed = s.afterDelay(90, 2);
     const own = await coin(delayed);
