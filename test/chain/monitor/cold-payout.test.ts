@@ -98,6 +98,15 @@ describe.each(channelTypes)("a cold payout of a channel with %s", (channelType) 
     expect(watcher.report("to-local").status).toBe("claimed");
   });
 
+  it("counts as resolved when the transaction that pays it is deep enough, not before", () => {
+    const { peers, chain, watcher } = given(channelType);
+    chain.confirm(peers.signed("remote", STATE));
+    chain.mine(98);
+    expect(watcher.report("to-remote").irrevocable).toBe(false);
+    chain.mine(1);
+    expect(watcher.report("to-remote").irrevocable).toBe(true);
+  });
+
   it("is a PSBT that other software reads: amounts, scripts, and where the owner's keys are", () => {
     const { peers, chain, watcher } = given(channelType);
     chain.confirm(peers.signed("remote", STATE));

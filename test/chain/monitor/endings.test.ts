@@ -1,7 +1,8 @@
 /** Endings that are no commitment of the record: mutual closes, newer states after data loss, strangers; and our own past. */
 import { describe, expect, it } from "vitest";
+import { resolve } from "../../../core/chain/monitor/resolve.ts";
 import type { WatchedChannel } from "../../../core/chain/monitor/watched.ts";
-import { satoshi } from "../../../core/primitives/brands.ts";
+import { blockHeight, satoshi } from "../../../core/primitives/brands.ts";
 import { toHex } from "../../../core/primitives/bytes.ts";
 import { assembleFundingWitness } from "../../../core/transactions/funding.ts";
 import { fundingScript } from "../../../core/transactions/script.ts";
@@ -14,7 +15,7 @@ import {
 } from "../../../core/transactions/transaction.ts";
 import { channelTypes, crypto } from "../../support/channel-pair.ts";
 import { FOUR_HTLCS, Peers, type State, type TestHtlc, testHtlc } from "./support/peers.ts";
-import { Watcher } from "./support/watcher.ts";
+import { POLICY, Watcher } from "./support/watcher.ts";
 
 const STATE: State = { number: 3, aliceMsat: 400_000_000, htlcs: [] };
 const bobsScript = Uint8Array.of(0, 20, ...new Uint8Array(20).fill(0xb0));
@@ -190,6 +191,18 @@ describe("an old commitment of our own, published by a copy of our state", () =>
 });
 
 describe("an open channel", () => {
+  it("stays open while the fact that ends it is above the tip", () => {
+    const { watcher, peers } = given();
+    const height = blockHeight(peers.chain.tip + 1);
+    const facts = {
+      ...peers.chain.facts,
+      confirmed: [{ raw: peers.signed("remote", STATE), height }],
+    };
+    expect(resolve(peers.context, watcher.record, facts, POLICY).ending).toBe("open");
+    const later = { ...facts, tipHeight: height };
+    expect(resolve(peers.context, watcher.record, later, POLICY).ending).toBe("remote");
+  });
+
   it("has nothing to publish, and asks for the spend of its funding output", () => {
     const { watcher, peers } = given();
     expect(watcher.look()).toEqual({
