@@ -37,8 +37,13 @@ export function close(draft: Draft, command: Extract<Command, { type: "close" }>
     draft.notify({ type: "rejected", command, reason });
     return;
   }
-  if (record.closeFeeratePerKw !== command.feeratePerKw) {
-    draft.change({ closeFeeratePerKw: command.feeratePerKw });
+  const before = record.closeFeeratePerKw;
+  if (before === command.feeratePerKw) return;
+  draft.change({ closeFeeratePerKw: command.feeratePerKw });
+  // A close that is signed already is replaced by a dearer one (BOLT 2: closing_complete may be sent again).
+  const dearer = command.feeratePerKw > (before ?? 0);
+  if (record.mutualCloses.length > 0 && dearer && draft.established && isQuiet(draft)) {
+    offerClosing(draft);
   }
 }
 
@@ -126,16 +131,20 @@ function isQuiet({ record, session }: Draft): boolean {
 
 /** The one who asked for the close pays it; the other offers only where that one cannot pay any fee. */
 function proposeClosing(draft: Draft): void {
+  if (draft.record.mutualCloses.length === 0) offerClosing(draft);
+}
+
+function offerClosing(draft: Draft): void {
   const { context, record, session } = draft;
-  if (session.closingProposed || record.mutualCloses.length > 0) return;
+  if (session.closingProposed) return; // BOLT 2: no other before closing_sig
   const terms = closingTerms(record, "local", { feeSatoshis: satoshi(0), locktime: 0 });
   const weight = closingWeight(terms);
   const wanted = record.closeFeeratePerKw;
   const theirs = satoshiFloor(record.base.toRemoteMsat);
-  const theyCannot = theirs < Math.ceil((weight * context.policy.minFeeratePerKw) / 1000);
-  if (wanted === undefined && !theyCannot) return;
-  const feerate = wanted ?? context.feerates.soon;
   const balance = satoshiFloor(record.base.toLocalMsat);
+  const least = Math.ceil((weight * context.policy.minFeeratePerKw) / 1000);
+  if (balance < least || (wanted === undefined && theirs >= least)) return;
+  const feerate = wanted ?? context.feerates.soon;
   const feeSatoshis = satoshi(Math.min(Math.ceil((weight * feerate) / 1000), balance));
   const offer: ClosingTerms = { ...terms, feeSatoshis };
   const variants = closerVariants(offer);
@@ -238,10 +247,14 @@ export function receiveClosingSig(draft: Draft, message: MessageNamed<"closing_s
   const signed = VARIANTS.filter((variant) => message[variant] !== undefined);
   const [variant] = signed;
   demand(signed.length === 1 && variant, "closing_sig", "must have exactly one signature");
-  const terms = closingTerms(record, "local", {
-    feeSatoshis: satoshi(closingProposed.feeSatoshis),
-    locktime: closingProposed.locktime,
-  });
+  const { feeSatoshis, locktime, closerScriptpubkey, closeeScriptpubkey } = closingProposed;
+  const fee = { feeSatoshis: satoshi(feeSatoshis), locktime };
+  // The peer may have changed its script since: this offer stands for what it was.
+  const terms: ClosingTerms = {
+    ...closingTerms(record, "local", fee),
+    closerScript: closerScriptpubkey,
+    closeeScript: closeeScriptpubkey,
+  };
   demand(closerVariants(terms).includes(variant), "closing_sig", "signs what was not offered");
   const raw = completeClosing(draft, terms, variant, message[variant] as Signature);
   draft.changeSession({ closingProposed: undefined });

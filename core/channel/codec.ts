@@ -30,8 +30,9 @@ import {
   blockHeight,
   type CommitmentNumber,
   commitmentNumber,
+  toMilliSatoshi,
 } from "../primitives/brands.ts";
-import { demand, ProtocolViolation, unreachable } from "../primitives/errors.ts";
+import { AssertionError, demand, ProtocolViolation, unreachable } from "../primitives/errors.ts";
 import type { ChannelTerms, Declaration } from "../transactions/channel-terms.ts";
 import type { Basepoints, ChannelType } from "../transactions/terms.ts";
 import { MAX_PENDING_UPDATES } from "./limits.ts";
@@ -40,13 +41,15 @@ import {
   type Htlc,
   MAX_FACTS,
   MAX_MUTUAL_CLOSES,
-  MAX_RECEIPTS,
+  MAX_RECEIPTS_AWAITED,
+  MAX_RECEIPTS_OWED,
   type PendingUpdates,
   type Phase,
   type PushDigest,
   type State,
   type Update,
 } from "./record.ts";
+import { totalMsat } from "./state.ts";
 
 export const RECORD_VERSION = 1;
 /** A record with every list at its bound is smaller than this. */
@@ -80,9 +83,13 @@ export function decodeRecord(stored: Uint8Array, basepointsOf: BasepointsOf): Ch
           "run the newer program that wrote it",
       );
     }
-    return fromStored(recordField.decode(body, "record"), basepointsOf);
+    const record = fromStored(recordField.decode(body, "record"), basepointsOf);
+    const whole = totalMsat(record.base) === toMilliSatoshi(record.terms.fundingSatoshis);
+    demand(whole, "value-conserved", "the balances do not add up to the channel");
+    return record;
   } catch (cause) {
-    if (!(cause instanceof ProtocolViolation)) throw cause;
+    const damaged = cause instanceof ProtocolViolation || cause instanceof AssertionError;
+    if (!damaged) throw cause;
     throw new RecordError(`the channel record is damaged (${cause.message}): restore a newer one`);
   }
 }
@@ -226,10 +233,7 @@ const pending: Field<PendingUpdates> = group("pending", {
   remoteAcked: updates,
   remoteSigned: updates,
 });
-const digests: Field<readonly PushDigest[]> = list(
-  group("push-digest", { id: safeUint, digest: bytes32 }),
-  MAX_RECEIPTS,
-);
+const digest: Field<PushDigest> = group("push-digest", { id: safeUint, digest: bytes32 });
 const secrets: Field<SecretStore> = {
   cddl: "bstr",
   shape: { kind: "bytes", min: 6, max: 6 + 48 * 32 },
@@ -266,8 +270,8 @@ const recordField = group("record", {
   lastSent,
   secrets,
   receiptsBelow: safeUint,
-  receiptsAwaited: digests,
-  receiptsOwed: digests,
+  receiptsAwaited: list(digest, MAX_RECEIPTS_AWAITED),
+  receiptsOwed: list(digest, MAX_RECEIPTS_OWED),
   closeFeeratePerKw: optional(u32),
   localShutdownScript: optional(script),
   remoteShutdownScript: optional(script),
@@ -294,7 +298,6 @@ function fromStored(stored: Stored, basepointsOf: BasepointsOf): ChannelRecord {
   const { coldBasepoints, ...plain } = stored.terms;
   const own = { ...basepointsOf(plain.keyIndex), ...coldBasepoints };
   const local: Declaration = { ...plain.local, basepoints: own, coldPayout: !!coldBasepoints };
-  const remote: Declaration = { ...plain.remote, coldPayout: false };
-  const full: ChannelTerms = { ...plain, local, remote };
+  const full: ChannelTerms = { ...plain, local };
   return { ...stored, terms: full } as ChannelRecord;
 }

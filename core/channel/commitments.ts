@@ -18,7 +18,15 @@ import type { CommitmentKeys, CommitmentSpec } from "../transactions/terms.ts";
 import { archivedBetween } from "./archive.ts";
 import type { Context } from "./context.ts";
 import type { Draft } from "./draft.ts";
-import { type ChannelRecord, MAX_RECEIPTS, type State, type Update } from "./record.ts";
+import { dustExposureMsat, trims } from "./limits.ts";
+import {
+  type ChannelRecord,
+  type Htlc,
+  MAX_RECEIPTS_AWAITED,
+  MAX_RECEIPTS_OWED,
+  type State,
+  type Update,
+} from "./record.ts";
 import { allForLocal, commitmentSpec, reduce, remoteNextState, sided, tryReduce } from "./state.ts";
 
 export type KeyedCommitment = Commitment & {
@@ -189,7 +197,9 @@ function settleLocal(draft: Draft, before: ChannelRecord, update: Update): void 
     case "push": {
       const { id, payments } = update;
       const digest = draft.context.crypto.sha256(payments);
-      const awaited = [...draft.record.receiptsAwaited, { id, digest }].slice(-MAX_RECEIPTS);
+      const awaited = [...draft.record.receiptsAwaited, { id, digest }].slice(
+        -MAX_RECEIPTS_AWAITED,
+      );
       draft.change({ receiptsAwaited: awaited });
       draft.notify({ type: "pushSettled", pushId: id, payments });
       return;
@@ -255,16 +265,17 @@ export function receiveRevokeAndAck(draft: Draft, message: MessageNamed<"revoke_
   for (const update of remoteSigned) settleRemote(draft, record, update);
 }
 
-/** An update of the peer's that is irrevocable on both sides now. */
+/** An update of the peer's that is irrevocable on both sides now (rule `paid-when-revoked`). */
 function settleRemote(draft: Draft, before: ChannelRecord, update: Update): void {
   const { declineReason } = draft.context;
-  const declined = declineReason === undefined ? {} : { declined: declineReason };
   switch (update.type) {
-    case "push":
+    case "push": {
+      const declined = declineReason === undefined ? {} : { declined: declineReason };
       creditPush(draft, update.id, update.payments, declined);
       return;
+    }
     case "add":
-      draft.notify({ type: "htlcReceived", htlc: update.htlc, ...declined });
+      offerHtlc(draft, update.htlc);
       return;
     case "fail":
     case "failMalformed": {
@@ -280,6 +291,29 @@ function settleRemote(draft: Draft, before: ChannelRecord, update: Update): void
   }
 }
 
+/** Tells of an HTLC that waits for its preimage, and why it should be failed where it should. */
+export function offerHtlc(draft: Draft, htlc: Htlc): void {
+  const declined = declineHtlc(draft, htlc);
+  draft.notify({ type: "htlcReceived", htlc, ...(declined === undefined ? {} : { declined }) });
+}
+
+function declineHtlc({ context, record }: Draft, htlc: Htlc): string | undefined {
+  const { declineReason, policy, tipHeight } = context;
+  if (declineReason !== undefined) return declineReason;
+  if (htlc.cltvExpiry <= tipHeight + policy.fulfillSafetyBlocks) {
+    return `it expires at block ${htlc.cltvExpiry}: too soon to be sure of it`;
+  }
+  const { terms, base } = record;
+  const exposures = (["local", "remote"] as const).map((side) => ({
+    trimmed: trims(terms, side, base, htlc),
+    msat: dustExposureMsat(terms, side, base),
+  }));
+  const exposed = exposures.some(
+    ({ trimmed, msat }) => trimmed && msat > policy.maxDustExposureMsat,
+  );
+  return exposed ? "too much would lie in HTLCs below dust" : undefined;
+}
+
 function creditPush(
   draft: Draft,
   pushId: number,
@@ -291,7 +325,7 @@ function creditPush(
   const push = { id: pushId, digest };
   draft.emit({ type: "credit", pushId, payments });
   draft.notify({ type: "pushReceived", pushId, payments, ...declined });
-  draft.change({ receiptsOwed: [...record.receiptsOwed, push].slice(-MAX_RECEIPTS) });
+  draft.change({ receiptsOwed: [...record.receiptsOwed, push].slice(-MAX_RECEIPTS_OWED) });
   sendReceipt(draft, push);
 }
 
@@ -322,7 +356,8 @@ export function receiveReceipt(draft: Draft, message: MessageNamed<"push_receipt
     "push_receipt.signature",
     `does not fit push ${message.id}`,
   );
-  const awaited = record.receiptsAwaited.filter(({ id }) => id !== message.id);
+  // Receipts come in the order of the pushes: one that was skipped is lost for good.
+  const awaited = record.receiptsAwaited.filter(({ id }) => id > message.id);
   draft.change({
     receiptsAwaited: awaited,
     receiptsBelow: receiptsBelow(record, awaited),

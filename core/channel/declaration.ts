@@ -9,6 +9,7 @@ import { isShutdownScript } from "../transactions/script.ts";
 import type { ChannelType } from "../transactions/terms.ts";
 import { anchorsCost, commitmentFee } from "../transactions/weights.ts";
 import type { Context } from "./context.ts";
+import { signableHtlcs } from "./limits.ts";
 
 /** `funding_output_index` has two bytes. */
 export const MAX_FUNDING_OUTPUT_INDEX = 0xffff;
@@ -35,6 +36,7 @@ export function declare(
   const zeroReserve = policy.reservePpm === 0 && policy.allowZeroReserve && negotiated.zeroReserve;
   const share = Math.ceil((fundingSatoshis * Math.max(policy.reservePpm, 1)) / 1_000_000);
   const reserve = Math.max(share, policy.maxDustLimitSatoshis);
+  const smallest = Math.min(negotiated.localMaxMessageBytes, negotiated.remoteMaxMessageBytes);
   const inFlight = Math.min(policy.maxHtlcValueInFlightMsat, toMilliSatoshi(fundingSatoshis));
   return {
     basepoints: signer.basepoints,
@@ -43,7 +45,11 @@ export function declare(
     channelReserveSatoshis: satoshi(zeroReserve ? 0 : reserve),
     htlcMinimumMsat: policy.htlcMinimumMsat,
     toSelfDelay: policy.toSelfDelay,
-    maxAcceptedHtlcs: Math.min(policy.maxAcceptedHtlcs, maxAcceptedHtlcs(channelType)),
+    maxAcceptedHtlcs: Math.min(
+      policy.maxAcceptedHtlcs,
+      maxAcceptedHtlcs(channelType),
+      Math.floor(signableHtlcs(smallest) / 2), // as many come the other way
+    ),
     upfrontShutdownScript: payoutScript,
     coldPayout: signer.coldPayout,
   };

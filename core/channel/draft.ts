@@ -1,9 +1,12 @@
 /** A channel while one input is worked on: local to that transition, so that the outside sees only old and new. */
 import type { Message } from "../messages/message.ts";
+import { toMilliSatoshi } from "../primitives/brands.ts";
+import { assert } from "../primitives/errors.ts";
 import type { Context } from "./context.ts";
 import type { ChannelEvent, Effect } from "./effects.ts";
 import type { Opening } from "./opening.ts";
 import type { ChannelRecord, ChannelSession, PendingUpdates } from "./record.ts";
+import { totalMsat } from "./state.ts";
 
 export type Channel =
   /** Not durable: forgotten when the link is lost (BOLT 2). */
@@ -64,6 +67,9 @@ export class Draft {
     if (this.ended !== undefined) {
       return { channel: { kind: "ended", reason: this.ended }, effects };
     }
+    const { base, terms } = this.record;
+    const conserved = totalMsat(base) === toMilliSatoshi(terms.fundingSatoshis);
+    assert(conserved, "value-conserved: the balances do not add up to the channel");
     return { channel: { kind: "live", record: this.record, session: this.session }, effects };
   }
 }

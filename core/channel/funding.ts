@@ -48,7 +48,8 @@ export function considerReady(draft: Draft): void {
   const { fundingHeight } = record;
   if (fundingHeight === undefined && record.minimumDepth > 0) {
     const age = context.tipHeight - record.createdAtHeight;
-    if (!record.terms.localIsOpener && age >= FORGET_AFTER_BLOCKS) {
+    const never = !record.terms.localIsOpener && !record.readySent;
+    if (never && age >= FORGET_AFTER_BLOCKS) {
       const reason = `no funding transaction confirmed within ${FORGET_AFTER_BLOCKS} blocks`;
       draft.ended = reason;
       draft.notify({ type: "forgotten", reason });

@@ -1,16 +1,27 @@
 /** What a side may propose: reserves, fees, HTLC limits, dust exposure (BOLT 2 "Adding an HTLC", "Updating Fees"). */
+import { MAX_HTLCS } from "../messages/update.ts";
 import { type MilliSatoshi, milliSatoshi } from "../primitives/brands.ts";
 import type { ChannelTerms, Side } from "../transactions/channel-terms.ts";
 import { anchorsCost, commitmentFee, isTrimmed } from "../transactions/weights.ts";
-import type { State, Update } from "./record.ts";
+import type { Htlc, State, Update } from "./record.ts";
 
 /** Updates of one side that may be under way at once. */
 export const MAX_PENDING_UPDATES = 1024;
+/** All updates of one side on their way: what is proposed is bounded, each HTLC may be resolved beside. */
+export const MAX_UPDATES_UNDER_WAY = MAX_PENDING_UPDATES + MAX_HTLCS;
 /** Payments of pushes under way from one side hold at most this many times the receiver's largest message. */
 export const PENDING_PUSH_MESSAGES = 4;
+/** What commitment_signed has beside its HTLC signatures, and each of those, in bytes (docs/PROTOCOL.md). */
+const COMMITMENT_SIGNED_BYTES = 128;
+const HTLC_SIGNATURE_BYTES = 66;
 /** The opener keeps room for the feerate to double and for one more HTLC where commitments pay fees (BOLT 2 "fee spike buffer"). */
 const FEE_SPIKE = { feerateFactor: 2, extraHtlcs: 1 };
 const NO_SPIKE = { feerateFactor: 1, extraHtlcs: 0 };
+
+/** HTLCs of both directions whose signatures fit into a message of so many bytes. */
+export function signableHtlcs(maxMessageBytes: number): number {
+  return Math.floor((maxMessageBytes - COMMITMENT_SIGNED_BYTES) / HTLC_SIGNATURE_BYTES);
+}
 
 export function other(side: Side): Side {
   return side === "local" ? "remote" : "local";
@@ -47,10 +58,16 @@ function trimRule(terms: ChannelTerms, broadcaster: Side, state: State) {
 
 function untrimmedHtlcs(terms: ChannelTerms, broadcaster: Side, state: State) {
   const rule = trimRule(terms, broadcaster, state);
-  return state.htlcs.filter(
-    ({ amountMsat, offeredByLocal }) =>
-      !isTrimmed(rule, { amountMsat, offered: offeredByLocal === (broadcaster === "local") }),
-  );
+  return state.htlcs.filter((htlc) => !isTrimmed(rule, asBroadcast(htlc, broadcaster)));
+}
+
+function asBroadcast({ amountMsat, offeredByLocal }: Htlc, broadcaster: Side) {
+  return { amountMsat, offered: offeredByLocal === (broadcaster === "local") };
+}
+
+/** Whether the HTLC gets no output in the commitment of `broadcaster` that shows `state`. */
+export function trims(terms: ChannelTerms, broadcaster: Side, state: State, htlc: Htlc): boolean {
+  return isTrimmed(trimRule(terms, broadcaster, state), asBroadcast(htlc, broadcaster));
 }
 
 /** What lies in HTLCs without an output: lost to fees if this commitment is published. */
@@ -100,7 +117,7 @@ export function refusal(
 ): string | undefined {
   const { proposer, broadcaster, state, update, careful } = request;
   if (!state) return "the balance does not suffice";
-  const spike = careful && update.type === "add" && terms.channelType !== "zero_fee_commitments";
+  const spike = careful && update.type !== "fee" && terms.channelType !== "zero_fee_commitments";
   const available = availableMsat(terms, { state, side: proposer, broadcaster, spike });
   if (available < 0) {
     const reserve = terms[other(proposer)].channelReserveSatoshis;

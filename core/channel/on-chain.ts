@@ -20,11 +20,9 @@ import { archivedHtlc } from "./archive.ts";
 import type { Context } from "./context.ts";
 import type { Draft } from "./draft.ts";
 import { considerReady, fundingConfirmed } from "./funding.ts";
-import { type ChannelRecord, MAX_FACTS, type Phase } from "./record.ts";
+import { resetSession } from "./proposals.ts";
+import { type ChannelRecord, isOpen, MAX_FACTS, type Phase } from "./record.ts";
 import { commitmentSpec, localState, remoteNextState, remoteState } from "./state.ts";
-
-/** Phases in which nothing has been published yet. */
-const OPEN_PHASES: readonly Phase[] = ["awaiting-funding", "normal", "closing"];
 
 /** What the monitor needs, from the record alone. */
 export function watchedChannel(context: Context, record: ChannelRecord): WatchedChannel {
@@ -66,7 +64,8 @@ export function watchedChannel(context: Context, record: ChannelRecord): Watched
 /** Our commitment is to be published; `reason` is for people. */
 export function forceClose(draft: Draft, reason: string): void {
   const { record } = draft;
-  if (!OPEN_PHASES.includes(record.phase)) return;
+  if (!isOpen(record.phase)) return;
+  resetSession(draft, "the channel is closing on chain: nothing was paid", draft.session.connected);
   draft.change({ phase: "force-closing", forceClosedAtHeight: draft.context.tipHeight });
   draft.notify({ type: "forceClosing", reason });
   draft.send({ type: "error", channelId: record.channelId, data: `closing on chain: ${reason}` });
@@ -86,7 +85,9 @@ export function confirmed(draft: Draft, fact: ChainFact): void {
   const known = record.facts.filter(({ raw }) => !equal(raw, fact.raw));
   const facts = [...known, fact].sort((a, b) => a.height - b.height).slice(0, MAX_FACTS);
   draft.change({ facts });
-  if (spends(transaction, record.terms.fundingOutpoint)) draft.change({ phase: "on-chain" });
+  if (!spends(transaction, record.terms.fundingOutpoint)) return;
+  resetSession(draft, "the channel ended on chain: nothing was paid", draft.session.connected);
+  draft.change({ phase: "on-chain" });
 }
 
 function spends(transaction: Transaction, outpoint: { txid: Uint8Array; vout: number }): boolean {
@@ -138,9 +139,10 @@ export function onTip(draft: Draft): void {
 /** An HTLC that only the chain can settle now. */
 function considerDeadlines(draft: Draft): void {
   const { context, record } = draft;
-  if (!OPEN_PHASES.includes(record.phase)) return;
+  if (!isOpen(record.phase)) return;
   const { tipHeight, policy } = context;
-  for (const htlc of [...localState(record).htlcs, ...remoteState(record).htlcs]) {
+  const states = [localState(record), remoteState(record), remoteNextState(record)];
+  for (const htlc of states.flatMap(({ htlcs }) => htlcs)) {
     const expired = tipHeight >= htlc.cltvExpiry + policy.timeoutGraceBlocks;
     if (htlc.offeredByLocal && expired) {
       forceClose(draft, `HTLC ${htlc.id} that we offered expired at block ${htlc.cltvExpiry}`);

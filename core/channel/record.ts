@@ -86,6 +86,11 @@ export type Phase =
   | "on-chain" // the funding output is spent in a block
   | "outdated"; // our state is old: we wait for the peer to publish its own
 
+/** Phases in which nothing of ours was published yet and messages change the channel. */
+export function isOpen(phase: Phase): boolean {
+  return phase === "awaiting-funding" || phase === "normal" || phase === "closing";
+}
+
 export interface ChannelRecord {
   readonly channelId: ChannelId;
   readonly remoteNodeId: PublicKey;
@@ -148,7 +153,10 @@ export interface ChannelRecord {
   readonly peerOutdated: boolean;
 }
 
-export const MAX_RECEIPTS = 8;
+/** Receipts that are kept to be sent again; those of a larger burst that a lost link cut off are lost. */
+export const MAX_RECEIPTS_OWED = 16;
+/** As many pushes as can be under way. */
+export const MAX_RECEIPTS_AWAITED = 1024;
 export const MAX_MUTUAL_CLOSES = 4;
 /** Confirmed transactions of one channel's end that are kept. */
 export const MAX_FACTS = 2048;
@@ -167,6 +175,8 @@ export interface ChannelSession {
   readonly reestablishReceived: boolean;
   readonly localProposed: readonly Update[];
   readonly remoteProposed: readonly Update[];
+  /** The peer's channel_reestablish showed that one of us lost state: nothing is negotiated over this link. */
+  readonly peerLost?: boolean | undefined;
   /** closing_complete that we sent and that is unanswered. */
   readonly closingProposed?: ClosingProposal | undefined;
   /** shutdown was sent in this session. */

@@ -15,6 +15,11 @@ import { messageOf, resumeResolutions } from "./updates.ts";
 export function connect(draft: Draft): void {
   const { context, record } = draft;
   draft.session = { ...freshSession, connected: true };
+  const { terms } = record;
+  if (record.phase === "awaiting-funding" && terms.localIsOpener && !record.fundingHeight) {
+    // Told again, or a crash at the wrong moment would keep the funding from being broadcast for ever.
+    draft.notify({ type: "created", channelId: record.channelId, broadcastFunding: true });
+  }
   if (record.phase === "force-closing" || record.phase === "on-chain") {
     draft.send({
       type: "error",
@@ -54,7 +59,7 @@ export function receiveReestablish(
     sayOutdated(draft);
     return;
   }
-  if (weAreOutdated(draft, message)) return;
+  if (weAreOutdated(draft, message) || weMayBeOutdated(draft, message)) return;
   if (peerIsOutdated(draft, message)) return;
   draft.changeSession({ reestablishReceived: true });
   if (record.peerOutdated) draft.change({ peerOutdated: false });
@@ -89,6 +94,21 @@ function weAreOutdated(draft: Draft, message: MessageNamed<"channel_reestablish"
   return true;
 }
 
+/** The peer expects more than we ever signed, without a proof: we may have lost state, or it lies. It may publish; we wait. */
+function weMayBeOutdated(draft: Draft, message: MessageNamed<"channel_reestablish">): boolean {
+  const { record } = draft;
+  const sent = record.remoteNumber + (record.awaitingRevocation ? 1 : 0);
+  const { nextCommitmentNumber } = message;
+  if (nextCommitmentNumber <= sent + 1) return false;
+  draft.changeSession({ peerLost: true });
+  sayOutdated(draft);
+  draft.notify({
+    type: "outdated",
+    reason: `the peer expects our commitment ${nextCommitmentNumber}, our record knows of ${sent}: the peer is asked to close`,
+  });
+  return true;
+}
+
 function sayOutdated(draft: Draft): void {
   draft.send({
     type: "error",
@@ -100,17 +120,14 @@ function sayOutdated(draft: Draft): void {
 /** The peer asks for what it must have had: it lost state. We wait for its error before we publish (BOLT 2). */
 function peerIsOutdated(draft: Draft, message: MessageNamed<"channel_reestablish">): boolean {
   const { record } = draft;
-  const sent = record.remoteNumber + (record.awaitingRevocation ? 1 : 0);
   const { nextCommitmentNumber, nextRevocationNumber } = message;
-  demand(
-    nextCommitmentNumber > 0 && nextCommitmentNumber <= sent + 1,
-    "channel_reestablish.next_commitment_number",
-    `${nextCommitmentNumber} was never signed, we are at ${sent}`,
-  );
+  const tag = "channel_reestablish.next_commitment_number";
+  demand(nextCommitmentNumber > 0, tag, "counts from 1");
   const behind =
     nextCommitmentNumber < record.remoteNumber + 1 || nextRevocationNumber < record.localNumber - 1;
   if (!behind) return false;
-  draft.change({ peerOutdated: true });
+  draft.changeSession({ peerLost: true });
+  if (!record.peerOutdated) draft.change({ peerOutdated: true });
   draft.notify({ type: "peerOutdated" });
   return true;
 }

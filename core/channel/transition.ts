@@ -25,19 +25,15 @@ import {
   ended,
   funded,
   type Opening,
-  open,
   receiveAccept,
   receiveFundingCreated,
   receiveFundingSigned,
 } from "./opening.ts";
-import { type ChannelRecord, freshSession } from "./record.ts";
+import { forgottenProposals, resetSession } from "./proposals.ts";
+import { receiveUpdate } from "./received-updates.ts";
+import { type ChannelRecord, freshSession, isOpen } from "./record.ts";
 import { connect, receiveReestablish } from "./reestablish.ts";
-import { propose, receiveUpdate } from "./updates.ts";
-
-export { accept } from "./opening.ts";
-
-/** Opens a channel: the first transition of the opener. */
-export const openChannel = open;
+import { propose } from "./updates.ts";
 
 /** A channel read from its record after a restart. */
 export function restored(record: ChannelRecord): Channel {
@@ -108,7 +104,7 @@ function stepLive(
 ): Transition {
   const draft = new Draft(context, channel.record, channel.session);
   perform(draft, input);
-  if (draft.ended === undefined && draft.session.connected) {
+  if (draft.ended === undefined && draft.session.connected && isOpen(draft.record.phase)) {
     signWhenDue(draft);
     advanceClosing(draft);
   }
@@ -124,7 +120,7 @@ function perform(draft: Draft, input: Input): void {
       connect(draft);
       return;
     case "disconnected":
-      disconnect(draft);
+      resetSession(draft, "the link was lost before it was signed: nothing was paid", false);
       return;
     case "push":
     case "addHtlc":
@@ -137,7 +133,8 @@ function perform(draft: Draft, input: Input): void {
       close(draft, input);
       return;
     case "forceClose":
-      forceClose(draft, "it was asked for");
+      if (isOpen(draft.record.phase)) forceClose(draft, "it was asked for");
+      else reject(draft, input, `the channel is ${draft.record.phase}`);
       return;
     case "tip":
       onTip(draft);
@@ -161,21 +158,6 @@ function reject(draft: Draft, command: Command, reason: string): void {
   draft.notify({ type: "rejected", command, reason });
 }
 
-/** What was proposed and not signed is forgotten; whoever asked for it learns that nothing was paid. */
-function disconnect(draft: Draft): void {
-  for (const update of draft.session.localProposed) {
-    const reason = "the link was lost before it was signed: nothing was paid";
-    if (update.type === "push") {
-      reject(draft, { type: "push", payments: update.payments }, reason);
-    }
-    if (update.type === "add") {
-      const { amountMsat, paymentHash, cltvExpiry, onion } = update.htlc;
-      reject(draft, { type: "addHtlc", amountMsat, paymentHash, cltvExpiry, onion }, reason);
-    }
-  }
-  draft.session = freshSession;
-}
-
 function receive(draft: Draft, message: Message): void {
   if (message.type === "error") {
     receiveError(draft, message);
@@ -185,14 +167,16 @@ function receive(draft: Draft, message: Message): void {
     draft.emit(peerSaid(message));
     return;
   }
-  if (message.type === "channel_reestablish") {
+  const { phase } = draft.record;
+  const reestablishes = message.type === "channel_reestablish";
+  // Once a commitment may be on its way to the chain, not one message more may change the record (rule `never-broadcast-revoked`).
+  if (!isOpen(phase) && !(phase === "outdated" && reestablishes)) return;
+  if (reestablishes) {
     receiveReestablish(draft, message);
     return;
   }
   if (!draft.established) {
-    // After a close on chain, or when one side is outdated, late messages are of no interest.
-    const over = !["awaiting-funding", "normal", "closing"].includes(draft.record.phase);
-    if (over || draft.record.peerOutdated) return;
+    if (draft.session.peerLost) return; // it is about to learn that it lost state
     throw new ProtocolViolation(message.type, "comes before channel_reestablish");
   }
   receiveEstablished(draft, message);
@@ -263,6 +247,7 @@ function violated(channel: Channel, violation: ProtocolViolation): Transition {
       return {
         channel: { ...channel, session: freshSession },
         effects: [
+          ...forgottenProposals(channel.session, "the link was dropped: nothing was paid"),
           { type: "send", message: { type: "warning", channelId, data: text } },
           told,
           { type: "disconnect", reason: text },

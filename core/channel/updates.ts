@@ -1,24 +1,25 @@
-/** Proposing and receiving updates: pushes, HTLCs and fees (BOLT 2 "Normal Operation"). */
-import type { Message, MessageNamed } from "../messages/message.ts";
-import { checkPayments, sumPayments } from "../payments/push.ts";
-import { blockHeight, type Preimage } from "../primitives/brands.ts";
+/** Proposing updates: pushes, HTLCs and fees (BOLT 2 "Normal Operation"). */
+import type { Message } from "../messages/message.ts";
+import { paymentsFault, sumPayments } from "../payments/push.ts";
+import type { Preimage } from "../primitives/brands.ts";
 import { equal } from "../primitives/bytes.ts";
-import { demand, unreachable } from "../primitives/errors.ts";
-import { acknowledgeReceipts } from "./commitments.ts";
+import { unreachable } from "../primitives/errors.ts";
+import { offerHtlc } from "./commitments.ts";
 import type { Draft } from "./draft.ts";
 import type { Command } from "./inputs.ts";
 import {
   dustExposureMsat,
   MAX_PENDING_UPDATES,
-  openerOf,
   PENDING_PUSH_MESSAGES,
   refusal,
+  signableHtlcs,
 } from "./limits.ts";
-import type { ChannelRecord, Htlc, State, Update } from "./record.ts";
-import { allForLocal, allForRemote, tryReduce } from "./state.ts";
+import { type ChannelRecord, type Htlc, isOpen, type State, type Update } from "./record.ts";
+import { allForRemote, tryReduce } from "./state.ts";
 
-/** A block height above which `cltv_expiry` would be read as a time (BOLT 2). */
-const MAX_CLTV_EXPIRY = 500_000_000;
+const MAX_ONION_BYTES = 1366;
+/** BOLT 4 failures are shorter; so are our own reasons. */
+const MAX_REASON_BYTES = 512;
 
 type UpdateCommand = Extract<
   Command,
@@ -50,6 +51,8 @@ function proposeNew(
   if (context.declineReason !== undefined && command.type !== "updateFee") {
     return context.declineReason;
   }
+  const malformed = malformedRefusal(draft, command);
+  if (malformed !== undefined) return malformed;
   const full = pendingRefusal(draft, command);
   if (full !== undefined) return full;
   const update = newUpdate(draft, command);
@@ -66,6 +69,35 @@ function proposeNew(
   draft.changeSession({ localProposed: [...session.localProposed, update] });
   draft.send(messageOf(draft.record, update));
   return undefined;
+}
+
+/** What can be seen from the command alone. */
+function malformedRefusal(
+  { context, record }: Draft,
+  command: Extract<Command, { type: "push" | "addHtlc" | "updateFee" }>,
+): string | undefined {
+  switch (command.type) {
+    case "push":
+      return paymentsFault(command.payments);
+    case "addHtlc":
+      if (command.cltvExpiry <= context.tipHeight) return "the HTLC would expire at once";
+      if (command.onion && command.onion.length > MAX_ONION_BYTES) {
+        return `an onion has at most ${MAX_ONION_BYTES} bytes`;
+      }
+      return undefined;
+    case "updateFee": {
+      const { minFeeratePerKw: min, maxFeeratePerKw: max } = context.policy;
+      if (record.terms.channelType === "zero_fee_commitments") return "this channel has no feerate";
+      if (!record.terms.localIsOpener) return "only the opener sets the feerate";
+      const { feeratePerKw } = command;
+      const inRange = feeratePerKw >= min && feeratePerKw <= max;
+      return Number.isInteger(feeratePerKw) && inRange
+        ? undefined
+        : `the feerate must be ${min} to ${max} sat/kw`;
+    }
+    default:
+      return unreachable(command);
+  }
 }
 
 function pendingRefusal(
@@ -89,28 +121,26 @@ function pendingRefusal(
   return undefined;
 }
 
-function pushBytes(updates: readonly Update[]): number {
+export function pushBytes(updates: readonly Update[]): number {
   return updates.reduce((n, u) => (u.type === "push" ? n + u.payments.length : n), 0);
 }
 
-/** Reasons of our own policy. */
+/** Reasons of our own policy, and of what the peer can take. */
 function ownRefusal(
   { context, record }: Draft,
   command: Command,
   state: State | undefined,
 ): string | undefined {
-  const { policy } = context;
-  if (command.type === "addHtlc" && state) {
-    if (command.cltvExpiry <= context.tipHeight) return "the HTLC would expire at once";
-    const exposure = Math.max(
-      dustExposureMsat(record.terms, "remote", state),
-      dustExposureMsat(record.terms, "local", state),
-    );
-    if (exposure > policy.maxDustExposureMsat) return "too much would lie in HTLCs below dust";
-  }
-  if (command.type === "updateFee") {
-    if (record.terms.channelType === "zero_fee_commitments") return "this channel has no feerate";
-    if (!record.terms.localIsOpener) return "only the opener sets the feerate";
+  if (command.type !== "addHtlc" || !state) return undefined;
+  const { policy, negotiated } = context;
+  const exposure = Math.max(
+    dustExposureMsat(record.terms, "remote", state),
+    dustExposureMsat(record.terms, "local", state),
+  );
+  if (exposure > policy.maxDustExposureMsat) return "too much would lie in HTLCs below dust";
+  const most = signableHtlcs(negotiated.remoteMaxMessageBytes);
+  if (state.htlcs.length > most) {
+    return `the peer's messages have room for the signatures of ${most} HTLCs`;
   }
   return undefined;
 }
@@ -162,11 +192,12 @@ function fulfill(
     return htlc.preimage ? undefined : `HTLC ${htlcId} is being failed already`;
   }
   storePreimage(draft, htlc, preimage);
-  if (draft.established) return resolve(draft, { type: "fulfill", htlcId, preimage });
-  return undefined;
+  // Without the peer it goes out at the next link, or is claimed on chain.
+  if (!draft.established) return undefined;
+  return resolve(draft, { type: "fulfill", htlcId, preimage });
 }
 
-function storePreimage(draft: Draft, htlc: Htlc, preimage: Preimage): void {
+export function storePreimage(draft: Draft, htlc: Htlc, preimage: Preimage): void {
   const { base } = draft.record;
   const htlcs = base.htlcs.map((h) => (h === htlc ? { ...h, preimage } : h));
   draft.change({ base: { ...base, htlcs } });
@@ -178,12 +209,13 @@ function resolve(draft: Draft, update: Resolving): string | undefined {
   const { record, session } = draft;
   const htlc = receivedHtlc(record, update.htlcId);
   if (!htlc) return `there is no HTLC ${update.htlcId} to resolve`;
+  if (update.type === "fail" && update.reason.length > MAX_REASON_BYTES) {
+    return `a reason has at most ${MAX_REASON_BYTES} bytes`;
+  }
   if (resolving(draft, "local", update.htlcId)) return undefined; // under way already
   if (update.type === "fail" && htlc.preimage)
     return "its preimage is known: it is being fulfilled";
-  if (record.phase !== "normal" && record.phase !== "closing") {
-    return `the channel is ${record.phase}`;
-  }
+  if (!isOpen(record.phase)) return `the channel is ${record.phase}`;
   if (!draft.established) return "the peer is not connected";
   draft.changeSession({ localProposed: [...session.localProposed, update] });
   draft.send(messageOf(record, update));
@@ -197,7 +229,7 @@ export function resumeResolutions(draft: Draft): void {
     if (htlc.preimage) {
       resolve(draft, { type: "fulfill", htlcId: htlc.id, preimage: htlc.preimage });
     } else {
-      draft.notify({ type: "htlcReceived", htlc });
+      offerHtlc(draft, htlc);
     }
   }
 }
@@ -207,7 +239,7 @@ function receivedHtlc(record: ChannelRecord, id: number): Htlc | undefined {
 }
 
 /** Whether an update of `side` that resolves HTLC `id` is under way. */
-function resolving(draft: Draft, side: "local" | "remote", id: number): boolean {
+export function resolving(draft: Draft, side: "local" | "remote", id: number): boolean {
   const { pending } = draft.record;
   const updates =
     side === "local"
@@ -257,138 +289,4 @@ export function messageOf(record: ChannelRecord, update: Update): Message {
     default:
       return unreachable(update);
   }
-}
-
-export type UpdateMessage = MessageNamed<
-  | "update_push"
-  | "update_add_htlc"
-  | "update_fulfill_htlc"
-  | "update_fail_htlc"
-  | "update_fail_malformed_htlc"
-  | "update_fee"
->;
-
-/** An update that the peer proposes; any breach is a ProtocolViolation and changes nothing. */
-export function receiveUpdate(draft: Draft, message: UpdateMessage): void {
-  const { record, session } = draft;
-  const { type } = message;
-  const adds = type === "update_push" || type === "update_add_htlc";
-  const open = record.phase === "normal" || record.phase === "closing";
-  demand(open, type, `the channel is ${record.phase}`);
-  demand(
-    !adds || !record.remoteShutdownScript,
-    type,
-    "nothing may be added after the sender's shutdown",
-  );
-  demand(
-    session.remoteProposed.length < MAX_PENDING_UPDATES,
-    type,
-    "too many updates without a commitment_signed",
-  );
-  const update = receivedUpdate(draft, message);
-  const remoteProposed = [...draft.session.remoteProposed, update];
-  const proposer = "remote";
-  if (adds || type === "update_fee") {
-    const state = tryReduce(record.base, allForLocal(record, remoteProposed));
-    const request = { proposer, broadcaster: "local", state, update, careful: false } as const;
-    const reason = refusal(record.terms, request);
-    demand(reason === undefined, type, reason ?? "");
-  }
-  draft.changeSession({ remoteProposed });
-}
-
-function receivedUpdate(draft: Draft, message: UpdateMessage): Update {
-  switch (message.type) {
-    case "update_push":
-      return receivedPush(draft, message);
-    case "update_add_htlc":
-      return receivedAdd(draft, message);
-    case "update_fulfill_htlc":
-      return receivedFulfill(draft, message);
-    case "update_fail_htlc":
-      offeredHtlc(draft, message);
-      return { type: "fail", htlcId: message.id, reason: message.reason };
-    case "update_fail_malformed_htlc": {
-      const { id: htlcId, sha256OfOnion, failureCode } = message;
-      const badOnion = failureCode >= 0x8000;
-      demand(badOnion, "update_fail_malformed_htlc.failure_code", "must have BADONION");
-      offeredHtlc(draft, message);
-      return { type: "failMalformed", htlcId, sha256OfOnion, failureCode };
-    }
-    case "update_fee":
-      return receivedFee(draft, message);
-    default:
-      return unreachable(message);
-  }
-}
-
-function receivedPush(draft: Draft, message: MessageNamed<"update_push">): Update {
-  const { context, record, session } = draft;
-  const expected = record.nextRemotePushId + proposedCount(session.remoteProposed, "push");
-  demand(message.id === expected, "update_push.id", `must be ${expected}, is ${message.id}`);
-  checkPayments(message.payments);
-  const pending = [...record.pending.remoteAcked, ...record.pending.remoteSigned];
-  const room =
-    PENDING_PUSH_MESSAGES * context.negotiated.localMaxMessageBytes -
-    pushBytes([...pending, ...session.remoteProposed]);
-  demand(message.payments.length <= room, "update_push.payments", "too many are under way");
-  acknowledgeReceipts(draft, message.receiptsBelow);
-  const { id, payments } = message;
-  return { type: "push", id, payments, amountMsat: sumPayments(payments) };
-}
-
-function receivedAdd(draft: Draft, message: MessageNamed<"update_add_htlc">): Update {
-  const { record, session } = draft;
-  const expected = record.nextRemoteHtlcId + proposedCount(session.remoteProposed, "add");
-  demand(message.id === expected, "update_add_htlc.id", `must be ${expected}, is ${message.id}`);
-  const { id, amountMsat, paymentHash, cltvExpiry, onionRoutingPacket: onion } = message;
-  const inRange = cltvExpiry < MAX_CLTV_EXPIRY && cltvExpiry > 0;
-  demand(inRange, "update_add_htlc.cltv_expiry", `${cltvExpiry} is not a block height`);
-  return {
-    type: "add",
-    htlc: {
-      offeredByLocal: false,
-      id,
-      amountMsat,
-      paymentHash,
-      cltvExpiry: blockHeight(cltvExpiry),
-      onion,
-    },
-  };
-}
-
-/** The preimage is ours to use at once, whatever becomes of the update: it is durable before anything else happens. */
-function receivedFulfill(draft: Draft, message: MessageNamed<"update_fulfill_htlc">): Update {
-  const htlc = offeredHtlc(draft, message);
-  const { paymentPreimage: preimage } = message;
-  const fits = equal(draft.context.crypto.sha256(preimage), htlc.paymentHash);
-  demand(fits, "update_fulfill_htlc.payment_preimage", `does not fit HTLC ${htlc.id}`);
-  if (!htlc.preimage) storePreimage(draft, htlc, preimage);
-  draft.notify({ type: "htlcFulfilled", htlc, preimage });
-  return { type: "fulfill", htlcId: htlc.id, preimage };
-}
-
-/** The HTLC of ours that the peer resolves: irrevocable, and not resolved already. */
-function offeredHtlc(draft: Draft, { id, type }: { id: number; type: string }): Htlc {
-  const htlc = draft.record.base.htlcs.find((h) => h.offeredByLocal && h.id === id);
-  demand(htlc, `${type}.id`, `${id} is not an HTLC that is irrevocably in flight`);
-  demand(!resolving(draft, "remote", id), `${type}.id`, `HTLC ${id} is being resolved already`);
-  return htlc;
-}
-
-function receivedFee(draft: Draft, message: MessageNamed<"update_fee">): Update {
-  const { context, record } = draft;
-  const { feeratePerKw } = message;
-  const { minFeeratePerKw, maxFeeratePerKw } = context.policy;
-  const tag = "update_fee.feerate_per_kw";
-  const hasFees = record.terms.channelType !== "zero_fee_commitments";
-  demand(hasFees, "update_fee", "this channel type has no feerate");
-  demand(openerOf(record.terms) === "remote", "update_fee", "only the opener sets the feerate");
-  demand(feeratePerKw >= minFeeratePerKw, tag, `${feeratePerKw} is below ${minFeeratePerKw}`);
-  demand(feeratePerKw <= maxFeeratePerKw, tag, `${feeratePerKw} is above ${maxFeeratePerKw}`);
-  return { type: "fee", feeratePerKw };
-}
-
-function proposedCount(updates: readonly Update[], type: Update["type"]): number {
-  return updates.filter((update) => update.type === type).length;
 }

@@ -18,7 +18,8 @@ import { type BlockHeight, blockHeight, type ChannelId, satoshi } from "../primi
 import { toHex } from "../primitives/bytes.ts";
 import { demand } from "../primitives/errors.ts";
 import { parseTransaction, transactionId } from "../transactions/transaction.ts";
-import type { Node, NodeChain } from "./node.ts";
+import type { Node } from "./node.ts";
+import type { NodeChain } from "./options.ts";
 
 export interface ChainClientOptions {
   readonly crypto: Crypto;

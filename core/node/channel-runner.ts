@@ -7,18 +7,20 @@ import type { Context } from "../channel/context.ts";
 import type { Channel, Transition } from "../channel/draft.ts";
 import type { ChannelEvent, Effect } from "../channel/effects.ts";
 import type { Input } from "../channel/inputs.ts";
-import type { ChannelRecord } from "../channel/record.ts";
+import { commandOf } from "../channel/proposals.ts";
+import type { ChannelRecord, Update } from "../channel/record.ts";
 import { transition } from "../channel/transition.ts";
 import type { Message } from "../messages/message.ts";
-import { countPayments } from "../payments/push.ts";
+import { countPayments, paymentsFault } from "../payments/push.ts";
 import type { Outpoint } from "../ports/chain.ts";
 import type { ChannelSigner } from "../ports/signer.ts";
 import type { CommitOutcome, Store, StoreCommit } from "../ports/store.ts";
 import { type ChannelId, commitmentNumber, type PublicKey } from "../primitives/brands.ts";
 import { concat } from "../primitives/bytes.ts";
+import { fateOf, isCommand } from "./halted.ts";
 import { ReferenceSet } from "./reference-set.ts";
 
-/** Inputs that may wait for one channel; a peer that sends faster is disconnected. */
+/** Messages and commands that may wait for one channel; a peer that sends faster is disconnected (rule `bounded`). */
 export const MAX_QUEUED_INPUTS = 8192;
 
 /** What a channel's effects are performed with; the node provides it. */
@@ -52,6 +54,10 @@ export class ChannelRunner {
   private readonly queue: Input[] = [];
   private busy = false;
   private stopped = false;
+  /** Ends of links in the queue: whatever is sent before they are worked on would reach a newer link. */
+  private linksLost = 0;
+  /** What halting leaves behind: what the chain told, and commands whose fate the store knows. */
+  private readonly left: Input[] = [];
   /** References that were proposed in this session and are not yet signed. */
   private proposed: ReferenceSet | undefined;
 
@@ -86,15 +92,53 @@ export class ChannelRunner {
     return !this.busy && this.queue.length === 0;
   }
 
+  /** The final id as soon as there is a record, also where storing it failed. */
+  get storedId(): ChannelId {
+    return this.current.kind === "live" ? this.current.record.channelId : this.id;
+  }
+
   /** Takes an input; it is worked on at once where nothing else is under way. */
   input(input: Input): void {
-    if (this.stopped) return;
-    if (this.queue.length >= MAX_QUEUED_INPUTS) {
-      this.host.disconnect(this, "too many messages at once");
+    if (this.stopped) {
+      this.leave(input);
+      return;
+    }
+    if (input.type === "disconnected") this.forgetMessages();
+    if (this.queue.length >= MAX_QUEUED_INPUTS && !isVital(input)) {
+      if (input.type === "message") this.host.disconnect(this, "too many messages at once");
+      else this.reject(input, "too much waits for this channel: try again");
       return;
     }
     this.queue.push(input);
     if (!this.busy) this.drain();
+  }
+
+  /** What a lost link brought and nobody has read counts as lost with it. */
+  private forgetMessages(): void {
+    const kept = this.queue.filter(({ type }) => type !== "message" && type !== "connected");
+    this.queue.splice(0, this.queue.length, ...kept);
+    this.linksLost++;
+  }
+
+  private reject(input: Input, reason: string): void {
+    if (isCommand(input)) this.host.notify(this, { type: "rejected", command: input, reason });
+  }
+
+  /** After a reload: what the chain told meanwhile goes to the successor, and every command's fate is told. */
+  handOver(successor: ChannelRunner | undefined): void {
+    for (const input of this.left.splice(0)) {
+      if (isCommand(input)) {
+        const event = fateOf(input, successor?.channel);
+        if (event) this.host.notify(successor ?? this, event);
+      } else {
+        successor?.input(input);
+      }
+    }
+    if (successor) successor.input({ type: "tip" });
+    else {
+      const reason = "storing the channel failed: nothing was paid";
+      this.host.notify(this, { type: "openFailed", reason });
+    }
   }
 
   /** The first transition, made outside (open, accept). */
@@ -111,38 +155,49 @@ export class ChannelRunner {
 
   private drain(): void {
     this.busy = true;
-    try {
-      for (let input = this.queue.shift(); input; input = this.queue.shift()) {
+    for (let input = this.queue.shift(); input; input = this.queue.shift()) {
+      const proposed = this.current.kind === "live" ? this.current.session.localProposed : [];
+      const halted = (cause: unknown) => this.halt(cause, input, proposed);
+      try {
+        if (input.type === "disconnected") this.linksLost--;
         const settled = this.work(input);
         if (settled) {
-          settled.then(
-            () => this.drain(),
-            (cause) => this.halt(cause),
-          );
+          settled.then(() => this.drain(), halted);
           return;
         }
+      } catch (cause) {
+        halted(cause);
+        return;
       }
-    } catch (cause) {
-      this.halt(cause);
-      return;
     }
     this.busy = false;
   }
 
   /** An assertion or a store that fails: never send, never publish; the node reloads from what is stored. */
-  private halt(cause: unknown): void {
+  private halt(cause: unknown, failed?: Input, proposed: readonly Update[] = []): void {
     this.stopped = true;
     this.busy = false;
-    this.queue.length = 0;
+    for (const update of proposed) this.leave(commandOf(update));
+    this.leave(failed);
+    for (const input of this.queue.splice(0)) this.leave(input);
     this.host.halted(this, cause);
   }
 
+  /** Keeps what must not be lost with a halted channel. */
+  private leave(input: Input | undefined): void {
+    if (!input) return;
+    if (input.type === "confirmed" || input.type === "reorganised") this.left.push(input);
+    else if (isCommand(input) && this.left.length < MAX_QUEUED_INPUTS) this.left.push(input);
+  }
+
   private work(input: Input): Promise<void> | undefined {
-    if (input.type !== "push") return this.commit(this.step(input));
-    const duplicate = this.refuseKnownReferences(input.payments);
-    const decide = (reason: string | undefined): Promise<void> | undefined => {
-      if (reason === undefined) return this.commit(this.step(input));
-      this.host.notify(this, { type: "rejected", command: input, reason });
+    if (input.type !== "push" || paymentsFault(input.payments) !== undefined) {
+      return this.commit(this.step(input));
+    }
+    const duplicate = this.knownReference(input.payments);
+    const decide = (known: boolean): Promise<void> | undefined => {
+      if (!known) return this.commit(this.step(input), input.payments);
+      this.reject(input, "this payment reference was used before: nothing was paid");
       return undefined;
     };
     return duplicate instanceof Promise ? duplicate.then(decide) : decide(duplicate);
@@ -158,29 +213,31 @@ export class ChannelRunner {
   }
 
   /** An own reference is used once: a repeated command pays nothing (rule `credited-once`, the payer's half). */
-  private refuseKnownReferences(
-    payments: Uint8Array,
-  ): Promise<string | undefined> | string | undefined {
-    const again = "this payment reference was used before: nothing was paid";
-    this.proposed ??= new ReferenceSet();
-    if (this.proposed.addPacked(payments).length > 0) return again;
+  private knownReference(payments: Uint8Array): Promise<boolean> | boolean {
+    const count = countPayments(payments);
+    if (count > 1 && new ReferenceSet().addPacked(payments).length > 0) return true;
     const waiting: Promise<boolean>[] = [];
-    for (let i = 0; i < countPayments(payments); i++) {
-      const known = this.host.store.isDebited(payments.subarray(i * 24, i * 24 + 16));
-      if (known === true) return again;
+    for (let i = 0; i < count; i++) {
+      const reference = payments.subarray(i * 24, i * 24 + 16);
+      if (this.proposed?.has(reference)) return true;
+      const known = this.host.store.isDebited(reference);
+      if (known === true) return true;
       if (known instanceof Promise) waiting.push(known);
     }
-    if (waiting.length === 0) return undefined;
-    return Promise.all(waiting).then((all) => (all.includes(true) ? again : undefined));
+    if (waiting.length === 0) return false;
+    return Promise.all(waiting).then((all) => all.includes(true));
   }
 
-  /** Stores what changed, then performs the effects. */
-  private commit({ channel, effects }: Transition): Promise<void> | undefined {
+  /** Stores what changed, then performs the effects (rule `persist-before-send`). */
+  private commit({ channel, effects }: Transition, pushed?: Uint8Array): Promise<void> | undefined {
     const before = this.current;
     const change = storeChange(before, channel, effects);
     this.current = channel;
-    if (channel.kind !== "live" || channel.session.localProposed.length === 0) {
-      this.proposed = undefined;
+    const proposed = channel.kind === "live" ? channel.session.localProposed : [];
+    if (proposed.length === 0) this.proposed = undefined;
+    else if (pushed && isProposed(proposed.at(-1), pushed)) {
+      this.proposed ??= new ReferenceSet();
+      this.proposed.addPacked(pushed);
     }
     if (!change) {
       this.perform(effects, NO_DUPLICATES);
@@ -208,10 +265,10 @@ export class ChannelRunner {
     for (const effect of effects) {
       switch (effect.type) {
         case "send":
-          this.host.send(this, effect.message);
+          this.send(effect.message);
           break;
         case "revoke":
-          this.host.send(this, this.revocation(effect.number));
+          this.send(this.revocation(effect.number));
           break;
         case "archive":
           this.archive.push(effect.entry);
@@ -226,7 +283,7 @@ export class ChannelRunner {
           this.host.publishClose(this, effect.raw);
           break;
         case "disconnect":
-          this.host.disconnect(this, effect.reason);
+          if (this.linksLost === 0) this.host.disconnect(this, effect.reason);
           break;
         case "notify": {
           const { event } = effect;
@@ -250,6 +307,11 @@ export class ChannelRunner {
     if (this.current.kind === "ended") this.host.ended(this);
   }
 
+  /** Into the link that the channel knows of, and into no later one: there channel_reestablish comes first. */
+  private send(message: Message): void {
+    if (this.linksLost === 0) this.host.send(this, message);
+  }
+
   /** Only now, the successor being stored, does the signer give the secret away. */
   private revocation(number: number): Message {
     if (this.current.kind !== "live") throw new Error("only a live channel revokes");
@@ -260,6 +322,15 @@ export class ChannelRunner {
       nextPerCommitmentPoint: this.signer.perCommitmentPoint(commitmentNumber(number + 2)),
     };
   }
+}
+
+/** Inputs without which the channel would misjudge its link or the chain: never dropped, and never sent by a peer. */
+function isVital({ type }: Input): boolean {
+  return ["connected", "disconnected", "tip", "confirmed", "reorganised"].includes(type);
+}
+
+function isProposed(update: Update | undefined, payments: Uint8Array): boolean {
+  return update?.type === "push" && update.payments === payments;
 }
 
 /** Inputs by which the chain may end a channel: only they need the archive. */

@@ -1,6 +1,7 @@
 /** The channels of a node: by id, by peer, by the outpoints that they watch. */
 import { decodeRecord } from "../channel/codec.ts";
-import { channelIdOf } from "../channel/opening.ts";
+import type { Channel } from "../channel/draft.ts";
+import { channelIdOf } from "../channel/first-record.ts";
 import type { ChannelRecord } from "../channel/record.ts";
 import { restored } from "../channel/transition.ts";
 import type { Outpoint } from "../ports/chain.ts";
@@ -45,6 +46,10 @@ export class ChannelTable {
 
   ofPeer(remoteNodeId: PublicKey): ChannelRunner[] {
     return this.all().filter((runner) => equal(runner.remoteNodeId, remoteNodeId));
+  }
+
+  unfundedOf(remoteNodeId: PublicKey): ChannelRunner[] {
+    return this.ofPeer(remoteNodeId).filter(({ channel }) => isUnfunded(channel));
   }
 
   add(start: RunnerStart): ChannelRunner {
@@ -115,4 +120,11 @@ export class ChannelTable {
 
 function outpointKey({ txid, vout }: Outpoint): string {
   return `${toHex(txid)}:${vout}`;
+}
+
+/** A channel of ours whose funding was never seen: openers could fill every place with such. */
+function isUnfunded(channel: Channel): boolean {
+  if (channel.kind !== "live") return channel.kind === "opening";
+  const { fundingHeight, terms, phase } = channel.record;
+  return phase === "awaiting-funding" && fundingHeight === undefined && !terms.localIsOpener;
 }

@@ -1,17 +1,17 @@
 /** A Lightning node: peers, channels and the chain, wired to the ports; the one place where effects are performed (DESIGN §2). */
 
 import type { Claim } from "../chain/monitor/watched.ts";
-import type { ChannelPolicy, Context, Feerates } from "../channel/context.ts";
+import type { Context, Feerates } from "../channel/context.ts";
 import type { Channel } from "../channel/draft.ts";
 import type { ChannelEvent } from "../channel/effects.ts";
+import { channelIdOf } from "../channel/first-record.ts";
 import type { Command, OpenCommand } from "../channel/inputs.ts";
+import { accept, open } from "../channel/opening.ts";
 import type { ChannelRecord } from "../channel/record.ts";
-import { accept, openChannel } from "../channel/transition.ts";
 import type { Message, MessageNamed } from "../messages/message.ts";
 import type { BlockEvent, Outpoint } from "../ports/chain.ts";
-import type { Crypto, Entropy } from "../ports/crypto.ts";
 import type { Link } from "../ports/link.ts";
-import type { ChannelSigner, NodeSigner } from "../ports/signer.ts";
+import type { ChannelSigner } from "../ports/signer.ts";
 import type { Store, StoredChannel } from "../ports/store.ts";
 import {
   type BlockHeight,
@@ -23,49 +23,11 @@ import {
 import { isZero, toHex } from "../primitives/bytes.ts";
 import { assert, demand, ProtocolViolation } from "../primitives/errors.ts";
 import { parseTransaction, transactionId } from "../transactions/transaction.ts";
-import type { SessionTiming } from "../transport/timing.ts";
 import type { ChannelRunner, RunnerHost } from "./channel-runner.ts";
 import { ChannelTable } from "./channel-table.ts";
 import { channelIdOfMessage, fundingScriptOf, unconnected } from "./greeting.ts";
+import type { NodeOptions } from "./options.ts";
 import { Peers } from "./peers.ts";
-
-/** What the node asks of the chain; a gateway answers with its bitcoind, a device with its gateway. */
-export interface NodeChain {
-  watch(outpoint: Outpoint, script?: Uint8Array): void;
-  /** Again at every block until it confirms: adapters are idempotent. */
-  publish(channel: ChannelId, claim: Claim): void;
-  publishClose(channel: ChannelId, raw: Uint8Array): void;
-}
-
-export interface NodeEvents {
-  onChannelEvent(id: ChannelId, event: ChannelEvent): void;
-  onPeer(remoteNodeId: PublicKey, state: "connected" | "disconnected", reason?: string): void;
-  /** A message that belongs to no channel (core/messages/service.ts). */
-  onServiceMessage(remoteNodeId: PublicKey, message: Message): void;
-  /** Something that a person must see: a channel that halted, a record that cannot be read. */
-  onAlarm(text: string, cause?: unknown): void;
-}
-
-export interface NodeOptions {
-  readonly crypto: Crypto;
-  readonly signer: NodeSigner;
-  readonly store: Store;
-  readonly entropy: Entropy;
-  readonly chain: NodeChain;
-  readonly chainHash: Uint8Array;
-  readonly policy: ChannelPolicy;
-  readonly features: Uint8Array;
-  /** Our `init`'s: a device 4096, a host 65535. */
-  readonly maxMessageBytes: number;
-  readonly payoutScript: Uint8Array;
-  readonly maxChannels: number;
-  readonly maxLinks: number;
-  readonly events: NodeEvents;
-  readonly timing?: SessionTiming;
-  readonly nowMs: number;
-  /** Why new payments are declined right now; undefined: they are not. */
-  declineReason?(): string | undefined;
-}
 
 /** Blocks that are looked at again after a start: a reorganisation may have happened meanwhile. */
 export const REWIND_BLOCKS = 144;
@@ -78,7 +40,11 @@ export class Node implements RunnerHost {
   readonly store: Store;
   private readonly peers: Peers;
   private readonly table: ChannelTable;
-  private readonly toReload = new Map<string, ChannelId>();
+  /** By the id under which they are stored. */
+  private readonly toReload = new Map<string, ChannelRunner>();
+  /** Stored channels that this program cannot read: their peers are told nothing. */
+  private readonly unreadable = new Set<string>();
+  private reloading = false;
   private nextKeyIndex = 0;
   private tipHeight: BlockHeight = blockHeight(0);
   private feerates: Feerates = { now: 2_500, soon: 1_000, economy: 253 };
@@ -150,7 +116,11 @@ export class Node implements RunnerHost {
   /** Lets time pass; call it some times a second. */
   tick(nowMs: number): void {
     this.peers.tick(nowMs);
-    if (this.toReload.size > 0) void this.reload();
+    if (this.toReload.size === 0 || this.reloading) return;
+    this.reloading = true;
+    void this.reload().finally(() => {
+      this.reloading = false;
+    });
   }
 
   /** Ends all sessions; stored channels stay. */
@@ -173,7 +143,7 @@ export class Node implements RunnerHost {
     const signer = this.options.signer.channel(keyIndex);
     const runner = this.table.add({ id, remoteNodeId, signer, channel: NOT_BEGUN });
     const full: OpenCommand = { ...command, type: "open", temporaryChannelId: id, keyIndex };
-    runner.begin(openChannel({ ...this.context({ signer, remoteNodeId }), archive: [] }, full));
+    runner.begin(open({ ...this.context({ signer, remoteNodeId }), archive: [] }, full));
     return id;
   }
 
@@ -214,6 +184,12 @@ export class Node implements RunnerHost {
   /** Every channel works on what is known by now: after a block, and after proofs that came later than it. */
   reconsider(): void {
     for (const runner of this.table.live()) runner.input({ type: "tip" });
+  }
+
+  /** The context of a live channel as of now, for tools that ask the core what it would do. */
+  contextOf(id: ChannelId): Omit<Context, "archive"> | undefined {
+    const runner = this.table.get(id);
+    return runner && this.context(runner);
   }
 
   // RunnerHost: how effects are performed.
@@ -277,7 +253,7 @@ export class Node implements RunnerHost {
   halted(runner: ChannelRunner, cause: unknown): void {
     const text = cause instanceof Error ? cause.message : String(cause);
     const name = toHex(runner.id).slice(0, 16);
-    this.toReload.set(toHex(runner.id), runner.id);
+    this.toReload.set(toHex(runner.storedId), runner);
     this.options.events.onAlarm(
       `channel ${name} halted, nothing was sent: ${text}; it will be read from the store again`,
       cause,
@@ -301,14 +277,20 @@ export class Node implements RunnerHost {
     }
     const runner = this.table.ofMessage(remoteNodeId, id);
     if (runner) {
+      if (message.type === "funding_created") this.checkOutpoint(message);
       runner.input({ type: "message", message });
       return;
     }
     const asks = message.type !== "error" && message.type !== "warning";
-    if (asks && !this.toReload.has(toHex(id))) {
+    if (asks && !this.isStored(id)) {
       const data = "this channel is not known here";
       this.peers.send(remoteNodeId, { type: "error", channelId: id, data });
     }
+  }
+
+  /** It exists, though it is not at work: a word that it does not would make the peer close it. */
+  private isStored(id: ChannelId): boolean {
+    return this.toReload.has(toHex(id)) || this.unreadable.has(toHex(id));
   }
 
   /** BOLT 1: an error or a warning under the id of zeroes speaks of every channel with this peer. */
@@ -322,13 +304,22 @@ export class Node implements RunnerHost {
       runner.input({ type: "message", message });
   }
 
+  /** Two channels on one outpoint would share their id, and the newer record would replace the older one. */
+  private checkOutpoint({
+    fundingTxid,
+    fundingOutputIndex,
+  }: MessageNamed<"funding_created">): void {
+    const id = channelIdOf({ txid: fundingTxid, vout: fundingOutputIndex });
+    const known = this.table.get(id) !== undefined || this.isStored(id);
+    demand(!known, "funding_created.funding_txid", "funds another channel here");
+  }
+
   private accept(remoteNodeId: PublicKey, message: MessageNamed<"open_channel">): void {
     const { temporaryChannelId: id } = message;
     const inUse = this.table.get(id) !== undefined;
     demand(!inUse, "open_channel.temporary_channel_id", "is in use");
-    const opening = this.table.ofPeer(remoteNodeId).filter((r) => r.channel.kind === "opening");
-    const full =
-      this.table.size >= this.options.maxChannels || opening.length >= MAX_OPENINGS_PER_PEER;
+    const openings = this.table.unfundedOf(remoteNodeId).length;
+    const full = this.table.size >= this.options.maxChannels || openings >= MAX_OPENINGS_PER_PEER;
     const refuse = (data: string) =>
       this.peers.send(remoteNodeId, { type: "error", channelId: id, data });
     if (full) {
@@ -370,6 +361,7 @@ export class Node implements RunnerHost {
     } catch (cause) {
       const text = cause instanceof Error ? cause.message : String(cause);
       const name = toHex(stored.channelId).slice(0, 16);
+      this.unreadable.add(toHex(stored.channelId));
       this.options.events.onAlarm(`channel ${name} cannot be read: ${text}`, cause);
     }
   }
@@ -387,17 +379,16 @@ export class Node implements RunnerHost {
   /** Channels that halted: what is stored is the truth. */
   private async reload(): Promise<void> {
     const waiting = new Map(this.toReload);
-    this.toReload.clear();
     try {
       const stored = await this.store.load();
-      for (const [key, id] of waiting) {
-        const runner = this.table.get(id);
-        if (runner) this.table.remove(runner);
+      for (const [key, runner] of waiting) {
+        this.toReload.delete(key);
+        this.table.remove(runner);
         const found = stored.find((one) => toHex(one.channelId) === key);
         if (found) this.restore(found);
+        if (!this.unreadable.has(key)) runner.handOver(this.table.get(runner.storedId));
       }
     } catch (cause) {
-      for (const [key, id] of waiting) this.toReload.set(key, id);
       this.options.events.onAlarm("the store cannot be read: trying again", cause);
     }
   }

@@ -44,19 +44,23 @@ export function unpackPayments(packed: Uint8Array): Payment[] {
 
 /** Checks what came from the peer: whole entries, each amount positive and safe, the sum safe. */
 export function checkPayments(packed: Uint8Array): void {
+  const fault = paymentsFault(packed);
+  demand(fault === undefined, "update_push.payments", fault ?? "");
+}
+
+/** What is wrong with packed payments; undefined where nothing is. */
+export function paymentsFault(packed: Uint8Array): string | undefined {
   const whole = packed.length > 0 && packed.length % PUSH_PAYMENT_BYTES === 0;
-  demand(whole, "update_push.payments", "must be whole entries of 24 bytes");
+  if (!whole) return "must be whole entries of 24 bytes";
   const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength);
   let sum = 0;
   for (let at = 0; at < packed.length; at += PUSH_PAYMENT_BYTES) {
     const amount = amountAt(view, at);
     sum += amount;
-    demand(
-      amount > 0 && amount <= Number.MAX_SAFE_INTEGER && sum <= Number.MAX_SAFE_INTEGER,
-      "update_push.payments",
-      "has an amount of zero or beyond any channel",
-    );
+    const fair = amount > 0 && sum <= Number.MAX_SAFE_INTEGER;
+    if (!fair) return "has an amount of zero or beyond any channel";
   }
+  return undefined;
 }
 
 /** Sum of checked payments, in millisatoshi. */

@@ -2,7 +2,7 @@
 
 import { signKeyedAnchor } from "../../core/chain/monitor/close-locally.ts";
 import type { Claim } from "../../core/chain/monitor/watched.ts";
-import type { NodeChain } from "../../core/node/node.ts";
+import type { NodeChain } from "../../core/node/options.ts";
 import type {
   BroadcastResult,
   ChainSource,

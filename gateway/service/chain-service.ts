@@ -4,7 +4,7 @@ import { decodeCbor, encodeCbor } from "../../core/messages/cbor.ts";
 import type { Message, MessageNamed } from "../../core/messages/message.ts";
 import type { CborValue } from "../../core/messages/schema.ts";
 import { PUBLISH_NEEDS } from "../../core/messages/service.ts";
-import type { NodeChain } from "../../core/node/node.ts";
+import type { NodeChain } from "../../core/node/options.ts";
 import type {
   BlockEvent,
   ChainSource,

@@ -1,3 +1,4 @@
+/** A channel of each type lives once through all that an honest pair does. */
 import { expect, test } from "vitest";
 import { blockHeight, milliSatoshi, paymentHash, preimage } from "../../core/primitives/brands.ts";
 import { crypto, Pair, payment } from "../support/node-pair.ts";
