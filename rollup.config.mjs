@@ -89,4 +89,9 @@ export default [
     { file: "dist/xs/agent.js", format: "iife", name: "picoboltAgent", globals: coreGlobal },
     inCore,
   ),
+  bundle("host-sim/xs/device-agent.ts", {
+    file: "dist/xs/device-agent.js",
+    format: "iife",
+    name: "picoboltDevice",
+  }),
 ];

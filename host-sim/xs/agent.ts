@@ -1,94 +1,18 @@
 /** The program inside the XS worker: serves calls from Node with bytes in and bytes out, on the bundled core. */
+import { decodeRecord, encodeRecord } from "../../core/channel/codec.ts";
+import { devicePolicy } from "../../core/channel/policy.ts";
 import { nobleCrypto } from "../../core/crypto/noble.ts";
+import { SeedSigner } from "../../core/keys/seed-signer.ts";
 import { decodeCbor, encodeCbor } from "../../core/messages/cbor.ts";
 import { decodeMessage, encodeMessage, messageLimits } from "../../core/messages/codec.ts";
 import type { Message } from "../../core/messages/message.ts";
-import { ascii } from "../../core/primitives/bytes.ts";
-import { callCrypto, remoteCrypto } from "./crypto-calls.ts";
+import { Node } from "../../core/node/node.ts";
+import { callHost, characters, listen, serve, text } from "./agent-calls.ts";
+import { callCrypto } from "./crypto-calls.ts";
 import { freezeModuleState, writableState } from "./freeze.ts";
-import { decodeParts, encodeParts } from "./parts.ts";
+import { frameCount, hostCrypto, serveNode } from "./node-calls.ts";
 import { type Scenario, scenarios } from "./scenarios.ts";
 import { descend } from "./stack.ts";
-
-/** What `handleCommand` may answer: bytes at once, or a holder whose `result` is there when all promises have run. */
-type Answer = ArrayBuffer | { result?: ArrayBuffer };
-type Returned = Uint8Array | readonly Uint8Array[] | boolean | undefined;
-type AgentFunction = (...parameters: Uint8Array[]) => Returned | Promise<Returned>;
-
-/** The worker's own: hands bytes to Node and waits for the answer. */
-declare function issueCommand(request: ArrayBuffer): ArrayBuffer;
-
-const OK = ascii("+");
-const FAILED = ascii("-");
-const functions = new Map<string, AgentFunction>();
-
-/** Makes a function callable from Node by `XsBridge.call(name, …)`. */
-export function serve(name: string, body: AgentFunction): void {
-  functions.set(name, body);
-}
-
-/** Calls a function of Node and waits for its answer: the script stands still meanwhile. */
-export function callHost(name: string, ...parameters: Uint8Array[]): readonly Uint8Array[] {
-  const request = exactBuffer(encodeParts([ascii(name), ...parameters]));
-  const [status, ...answer] = decodeParts(new Uint8Array(issueCommand(request)));
-  if (status === undefined || text(status) !== "+") {
-    throw new Error(`host function ${name}: ${answer.map(text).join(" ")}`);
-  }
-  return answer;
-}
-
-function handleCommand(request: ArrayBuffer): Answer {
-  const [name, ...parameters] = decodeParts(new Uint8Array(request));
-  try {
-    const body = functions.get(text(name as Uint8Array));
-    if (body === undefined) throw new Error(`no function ${text(name as Uint8Array)} in the agent`);
-    const returned = body(...parameters);
-    if (!(returned instanceof Promise)) return success(returned);
-    const holder: { result?: ArrayBuffer } = {};
-    returned.then(
-      (value) => {
-        holder.result = success(value);
-      },
-      (error) => {
-        holder.result = failure(error);
-      },
-    );
-    return holder;
-  } catch (error) {
-    return failure(error);
-  }
-}
-Object.assign(globalThis, { handleCommand });
-
-function success(returned: Returned): ArrayBuffer {
-  return exactBuffer(encodeParts([OK, ...partsOf(returned)]));
-}
-
-function partsOf(returned: Returned): readonly Uint8Array[] {
-  if (returned === undefined) return [];
-  if (typeof returned === "boolean") return [Uint8Array.of(returned ? 1 : 0)];
-  return returned instanceof Uint8Array ? [returned] : returned;
-}
-
-function failure(error: unknown): ArrayBuffer {
-  return exactBuffer(encodeParts([FAILED, characters(String(error))]));
-}
-
-/** The worker reads whole buffers only. */
-function exactBuffer(bytes: Uint8Array): ArrayBuffer {
-  return bytes.slice().buffer as ArrayBuffer;
-}
-
-export function text(bytes: Uint8Array): string {
-  let out = "";
-  for (const byte of bytes) out += String.fromCharCode(byte);
-  return out;
-}
-
-/** Like ascii(), but never throws: error texts may hold anything. */
-export function characters(words: string): Uint8Array {
-  return Uint8Array.from(words, (character) => Math.min(character.charCodeAt(0), 0x7f));
-}
 
 serve("ping", (...parameters) => parameters);
 serve("ask-host", (name, ...parameters) => callHost(text(name as Uint8Array), ...parameters));
@@ -112,16 +36,19 @@ serve("scenario-in-depth", (name, depth) =>
   descend(frameCount(depth as Uint8Array), () => scenarioNamed(name as Uint8Array)(hostCrypto)),
 );
 
-const hostCrypto = remoteCrypto("host", (method, ...parameters) =>
-  callHost("crypto", ascii(method), ...parameters),
+/** Reads a record and writes it again, with so many frames on the stack already. */
+serve("record-in-depth", (record, seed, depth) =>
+  descend(frameCount(depth as Uint8Array), () => {
+    const signer = new SeedSigner(hostCrypto, seed as Uint8Array);
+    const decoded = decodeRecord(record as Uint8Array, (index) => signer.channel(index).basepoints);
+    return encodeRecord(decoded);
+  }),
 );
+serveNode({ Node, SeedSigner, devicePolicy }, nobleCrypto);
+listen();
 
 function scenarioNamed(name: Uint8Array): Scenario {
   const scenario = scenarios[text(name)];
   if (scenario === undefined) throw new Error("no such scenario");
   return scenario;
-}
-
-function frameCount(bytes: Uint8Array): number {
-  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
 }

@@ -1,6 +1,15 @@
 /** Calls between Node and the core inside a real XS engine: bytes in, bytes out, in both directions. */
-import { ascii } from "../../core/primitives/bytes.ts";
-import { bundleXsScripts, type XsScripts } from "./bundle.ts";
+
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ascii, plain } from "../../core/primitives/bytes.ts";
+import {
+  bundleDeviceScripts,
+  bundleXsScripts,
+  type DeviceScripts,
+  type XsScripts,
+} from "./bundle.ts";
 import { decodeParts, encodeParts } from "./parts.ts";
 import { type XsMeter, XsWorker, type XsWorkerOptions } from "./worker.ts";
 
@@ -43,13 +52,40 @@ export class XsBridge {
     const { scripts = await bundleXsScripts(), host = {}, ...workerOptions } = options;
     const onIssue = (request: Uint8Array) => answerIssue(host, request);
     const worker = await XsWorker.start({ ...workerOptions, onIssue });
+    return XsBridge.#load(worker, async () => {
+      await worker.evaluate(scripts.core);
+      await worker.evaluate(scripts.noble);
+      await worker.evaluate(scripts.agent);
+    });
+  }
+
+  /** A worker with the device's own bundle as an ES module, and no more than its node to call. */
+  static async startDevice(
+    options: Omit<XsBridgeOptions, "scripts"> & { readonly scripts?: DeviceScripts } = {},
+  ): Promise<XsBridge> {
+    const { scripts = await bundleDeviceScripts(), host = {}, ...workerOptions } = options;
+    const onIssue = (request: Uint8Array) => answerIssue(host, request);
+    const worker = await XsWorker.start({ ...workerOptions, onIssue });
+    const folder = await mkdtemp(join(tmpdir(), "picobolt-xs-"));
+    try {
+      return await XsBridge.#load(worker, async () => {
+        await writeFile(join(folder, "core.mjs"), scripts.core);
+        const main = "import * as core from './core.mjs'; picoboltDevice.run(core);";
+        await writeFile(join(folder, "main.mjs"), main);
+        await worker.evaluate(scripts.agent);
+        await worker.importModule(join(folder, "main.mjs"));
+      });
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  }
+
+  static async #load(worker: XsWorker, load: () => Promise<void>): Promise<XsBridge> {
     try {
       const names = JSON.stringify(ABSENT_ON_A_DEVICE);
       await worker.evaluate(`for (const name of ${names}) delete globalThis[name]`);
       await worker.evaluate("delete Math.random");
-      await worker.evaluate(scripts.core);
-      await worker.evaluate(scripts.noble);
-      await worker.evaluate(scripts.agent);
+      await load();
       return new XsBridge(worker);
     } catch (error) {
       await worker.close();
@@ -83,7 +119,7 @@ export class XsBridge {
 
 function answerIssue(host: HostFunctions, request: Uint8Array): Uint8Array {
   try {
-    const [name, ...parameters] = decodeParts(request);
+    const [name, ...parameters] = decodeParts(plain(request));
     const called = Buffer.from(name ?? []).toString("latin1");
     const body = Object.hasOwn(host, called) ? host[called] : undefined;
     if (body === undefined) throw new Error("no such function");

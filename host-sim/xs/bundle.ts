@@ -14,6 +14,13 @@ export interface XsScripts {
   readonly agent: string;
 }
 
+export interface DeviceScripts {
+  /** The device's bundle, dist/core.js: an ES module. */
+  readonly core: string;
+  /** The program that drives its node (device-agent.ts). */
+  readonly agent: string;
+}
+
 export interface CoreModule {
   /** The ES module that a device's image holds. */
   readonly code: string;
@@ -33,6 +40,14 @@ export async function bundleXsScripts(): Promise<XsScripts> {
 /** The device's bundle, dist/core.js. */
 export function bundleCoreModule(): Promise<CoreModule> {
   return generate("dist/core.js");
+}
+
+export async function bundleDeviceScripts(): Promise<DeviceScripts> {
+  const [core, agent] = await Promise.all([
+    bundleCoreModule(),
+    generate("dist/xs/device-agent.js"),
+  ]);
+  return { core: core.code, agent: agent.code };
 }
 
 async function generate(file: string, extraPlugins: readonly Plugin[] = []): Promise<CoreModule> {

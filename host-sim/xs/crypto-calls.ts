@@ -1,5 +1,6 @@
 /** The Crypto port across the bridge: methods called by name with byte strings, in either direction. */
 import type { Crypto } from "../../core/ports/crypto.ts";
+import { ascii } from "../../core/primitives/bytes.ts";
 
 type Bytes = Uint8Array;
 type Result = Bytes | boolean | undefined;
@@ -17,19 +18,21 @@ export function callCrypto(
   return [typeof result === "boolean" ? Uint8Array.of(result ? 1 : 0) : result];
 }
 
-/** A provider whose work is done on the other side, as a device's is done by its C library. */
+/** A provider whose work is done on the other side, as a device's is done by its C library: `call` takes method and parameters. */
 export function remoteCrypto(
   name: string,
-  call: (method: string, ...parameters: Bytes[]) => readonly Bytes[],
+  call: (request: readonly Bytes[]) => readonly Bytes[],
 ): Crypto {
-  const bytes =
-    (method: string) =>
-    (...parameters: Bytes[]) =>
-      call(method, ...parameters)[0] as never;
-  const truth =
-    (method: string) =>
-    (...parameters: Bytes[]) =>
-      call(method, ...parameters)[0]?.[0] === 1;
+  // Few frames and no rest parameters: a device's crypto takes little of the stack too.
+  const bytes = (method: string) => {
+    const called = ascii(method);
+    return (a: Bytes, b?: Bytes, c?: Bytes, d?: Bytes) =>
+      call(request(called, a, b, c, d))[0] as never;
+  };
+  const truth = (method: string) => {
+    const called = ascii(method);
+    return (a: Bytes, b?: Bytes, c?: Bytes) => call(request(called, a, b, c))[0]?.[0] === 1;
+  };
   return {
     name,
     sha256: bytes("sha256"),
@@ -50,4 +53,12 @@ export function remoteCrypto(
     encrypt: bytes("encrypt"),
     decrypt: bytes("decrypt"),
   };
+}
+
+const PORT = ascii("crypto");
+
+function request(called: Bytes, a: Bytes, b?: Bytes, c?: Bytes, d?: Bytes): readonly Bytes[] {
+  if (b === undefined) return [PORT, called, a];
+  if (c === undefined) return [PORT, called, a, b];
+  return d === undefined ? [PORT, called, a, b, c] : [PORT, called, a, b, c, d];
 }
