@@ -8,7 +8,7 @@ import { equal } from "../../core/primitives/bytes.ts";
 import { p2aScript } from "../../core/transactions/script.ts";
 import { parseTransaction, transactionWeight } from "../../core/transactions/transaction.ts";
 import { scanTransaction } from "./bitcoind/block-scan.ts";
-import { refusalOf } from "./refusals.ts";
+import { type Refusal, refusalOf } from "./refusals.ts";
 
 /** Signs input `inputIndex` of an unsigned child that spends a keyed anchor of the channel (close-locally.ts). */
 export type SignAnchor = (unsignedChild: Uint8Array, inputIndex: number) => readonly Uint8Array[];
@@ -43,6 +43,7 @@ interface Sent {
 
 /** Rounds in which a refusal that blocks usually explain is not yet worth a word. */
 const QUIET_ROUNDS = 3;
+const QUIET: readonly Refusal[] = ["outbid", "inputs-gone", "too-early"];
 
 export class Publication {
   #wanted: Claim;
@@ -215,7 +216,7 @@ export class Publication {
 
   /** Told once; what the next blocks probably explain only where they do not. */
   #refused(claim: Claim, reason: string): BroadcastResult {
-    const quiet = ["inputs-gone", "outbid"].includes(refusalOf(reason));
+    const quiet = QUIET.includes(refusalOf(reason));
     if (quiet && ++this.#quietRounds <= QUIET_ROUNDS) return { ok: false, reason };
     if (reason !== this.#lastReason) {
       this.#lastReason = reason;

@@ -7,7 +7,7 @@ import type { ChannelRecord } from "../../core/channel/record.ts";
 import { SeedSigner } from "../../core/keys/seed-signer.ts";
 import { MemoryStore } from "../../core/node/memory-store.ts";
 import { Node } from "../../core/node/node.ts";
-import type { ChainSource } from "../../core/ports/chain.ts";
+import type { ChainSource, ChainWallet } from "../../core/ports/chain.ts";
 import type { StoredChannel } from "../../core/ports/store.ts";
 import { blockHeight, type ChannelId, type PublicKey } from "../../core/primitives/brands.ts";
 import { ascii } from "../../core/primitives/bytes.ts";
@@ -35,6 +35,8 @@ export interface ChainNodeOptions {
   readonly store?: BackupStore;
   /** The owner's extended public key (cold payout). */
   readonly payoutKey?: string;
+  /** Instead of the lab's wallet of that name. */
+  readonly wallet?: ChainWallet;
 }
 
 /** Hands records out as bytes, as a disk would: what starts from it starts from seed and record alone. */
@@ -106,7 +108,7 @@ export class ChainNode {
     this.publisher = new ChainPublisher({
       crypto,
       source: this.source,
-      wallet: await lab.wallet(this.options.name),
+      wallet: this.options.wallet ?? (await lab.wallet(this.options.name)),
       signerOf: (id) => {
         const record = this.node.record(id);
         return record && signer.channel(record.terms.keyIndex);

@@ -1,7 +1,9 @@
 /** Two whole nodes with a channel on a real or simulated chain, told what to do step by step, and the account at the end. */
 
-import type { OutputReport } from "../../core/chain/monitor/watched.ts";
+import { resolve } from "../../core/chain/monitor/resolve.ts";
+import type { Claim, OutputReport } from "../../core/chain/monitor/watched.ts";
 import type { ChannelPolicy } from "../../core/channel/context.ts";
+import { watchedChannel } from "../../core/channel/on-chain.ts";
 import {
   blockHeight,
   type ChannelId,
@@ -59,8 +61,8 @@ export class Scenario {
 
   private constructor(
     readonly lab: ChainLab,
-    readonly a: ChainNode,
-    readonly b: ChainNode,
+    public a: ChainNode,
+    public b: ChainNode,
     private readonly title: string,
   ) {}
 
@@ -130,7 +132,7 @@ export class Scenario {
   /** Until nothing is under way. */
   async rest(): Promise<void> {
     this.flow();
-    for (const { publisher, isRunning } of [this.a, this.b]) if (isRunning) await publisher.idle();
+    for (const side of [this.a, this.b]) if (side.isRunning) await side.publisher.idle();
     this.flow();
   }
 
@@ -171,6 +173,30 @@ export class Scenario {
     await this.rest();
   }
 
+  /** One side goes, and comes back on another machine with what this store holds; the old one's story stays with it. */
+  async restore(side: "a" | "b", store: BackupStore = this[side].store.copy()): Promise<void> {
+    this.disconnect();
+    await this[side].stop();
+    this[side] = await ChainNode.start(this.lab, { ...this[side].options, store });
+  }
+
+  /** What `side` would publish next if `raw` were confirmed in the tip. */
+  async claimsAfter(side: "a" | "b", raw: Uint8Array): Promise<readonly Claim[]> {
+    const { node, signer, payoutScript } = this[side];
+    const record = this[side].record(this.id);
+    const tipHeight = await this.lab.height();
+    const channelSigner = signer.channel(record.terms.keyIndex);
+    const { localNumber, remoteNumber, outdated } = record;
+    channelSigner.stored({ localNumber, remoteNumber, outdated });
+    const context = {
+      ...node.context({ signer: channelSigner, remoteNodeId: record.remoteNodeId }),
+    };
+    const channel = watchedChannel({ ...context, archive: [], payoutScript }, record);
+    const feeratesPerKw = { now: 2000, soon: 1000, economy: 500 };
+    const facts = { tipHeight, confirmed: [{ raw, height: tipHeight }] };
+    return resolve(context, channel, facts, { feeratesPerKw, irrevocableDepth: 3 }).claims;
+  }
+
   /** A copy of one side as its store is now, on its own: a thief's, or an old backup. */
   async ghost(side: "a" | "b", store?: BackupStore): Promise<ChainNode> {
     const ghost = await ChainNode.start(this.lab, {
@@ -181,7 +207,7 @@ export class Scenario {
     return ghost;
   }
 
-  /** Mines until both sides are done with the channel. */
+  /** Mines until those sides are done with the channel. */
   async toTheEnd(sides: readonly ChainNode[] = [this.a, this.b]): Promise<Account> {
     for (let i = 0; i < MAX_END_BLOCKS; i++) {
       if (sides.every(({ node }) => node.channels().length === 0)) return this.account();
