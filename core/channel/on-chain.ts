@@ -73,8 +73,9 @@ export function forceClose(draft: Draft, reason: string): void {
 }
 
 /** A confirmed transaction that creates or spends something of ours. */
-export function confirmed(draft: Draft, fact: ChainFact): void {
+export function confirmed(draft: Draft, { raw, height }: ChainFact): void {
   const { context, record } = draft;
+  const fact: ChainFact = { raw, height };
   const transaction = parseTransaction(fact.raw);
   const txid = transactionId(context.crypto, transaction);
   if (equal(txid, record.terms.fundingOutpoint.txid)) {

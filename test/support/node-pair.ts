@@ -1,5 +1,6 @@
 /** Two whole nodes joined by a cable in memory, on a chain of two functions: for tests of channels and of the runner. */
 
+import { expect } from "vitest";
 import type { Claim } from "../../core/chain/monitor/watched.ts";
 import type { ChannelPolicy } from "../../core/channel/context.ts";
 import type { ChannelEvent } from "../../core/channel/effects.ts";
@@ -12,7 +13,6 @@ import { Node } from "../../core/node/node.ts";
 import { packPayments } from "../../core/payments/push.ts";
 import type { Outpoint } from "../../core/ports/chain.ts";
 import type { Crypto } from "../../core/ports/crypto.ts";
-import type { Link } from "../../core/ports/link.ts";
 import type { Store } from "../../core/ports/store.ts";
 import {
   blockHeight,
@@ -25,6 +25,8 @@ import { toHex } from "../../core/primitives/bytes.ts";
 import { p2wpkh } from "../../core/transactions/script.ts";
 import type { ChannelType } from "../../core/transactions/terms.ts";
 import { serializeTransaction, transactionId } from "../../core/transactions/transaction.ts";
+import { Cable } from "./cable.ts";
+import { CheckingStore } from "./checking-store.ts";
 import { native, noble } from "./crypto-providers.ts";
 
 export const crypto: Crypto = native ?? noble;
@@ -60,18 +62,37 @@ export class TestNode {
   readonly closes: Uint8Array[] = [];
   readonly signer: SeedSigner;
   readonly payoutScript: Uint8Array;
+  /** Looks at every record; `this.disk` is what it keeps them in. */
+  checking: CheckingStore;
   nowMs = 0;
+  /** Every message of a channel that leaves, oldest first. */
+  readonly sent: Message[] = [];
+  /** Changes, adds or swallows what leaves: a cheat, or a link that is. */
+  tamper: (message: Message) => readonly Message[] = (message) => [message];
+  declineReason: string | undefined;
   private randomByte: number;
 
   constructor(
     readonly name: string,
     readonly seed: number,
-    readonly store: Store = new MemoryStore(),
+    disk: Store = new MemoryStore(),
     readonly policy: ChannelPolicy = hostPolicy,
+    readonly maxMessageBytes = 65535,
+    readonly features = FEATURES,
   ) {
     this.signer = new SeedSigner(crypto, new Uint8Array(32).fill(seed));
     this.payoutScript = p2wpkh(crypto, this.signer.nodeId);
     this.randomByte = seed;
+    this.checking = this.check(disk);
+  }
+
+  /** Another store from now on, from the next start. */
+  use(disk: Store): void {
+    this.checking = this.check(disk);
+  }
+
+  private check(disk: Store): CheckingStore {
+    return new CheckingStore(disk, (keyIndex) => this.signer.channel(keyIndex).basepoints);
   }
 
   async start(height = 100): Promise<this> {
@@ -79,7 +100,7 @@ export class TestNode {
       {
         crypto,
         signer: this.signer,
-        store: this.store,
+        store: this.checking,
         entropy: {
           random: (length) => {
             const out = crypto.sha256(
@@ -95,8 +116,8 @@ export class TestNode {
         },
         chainHash: CHAIN_HASH,
         policy: this.policy,
-        features: FEATURES,
-        maxMessageBytes: 65535,
+        features: this.features,
+        maxMessageBytes: this.maxMessageBytes,
         payoutScript: this.payoutScript,
         maxChannels: 16,
         maxLinks: 16,
@@ -107,10 +128,35 @@ export class TestNode {
           onAlarm: (text) => this.alarms.push(text),
         },
         nowMs: this.nowMs,
+        declineReason: () => this.declineReason,
       },
       blockHeight(height),
     );
+    const { node } = this;
+    const send = node.send.bind(node);
+    node.send = (runner, message) => {
+      for (const leaving of this.tamper(message)) {
+        if (leaving === message) this.checkSent(runner.storedId, message);
+        this.sent.push(leaving);
+        send(runner, leaving);
+      }
+    };
     return this;
+  }
+
+  /** Rules `persist-before-send` and `secret-after-successor-stored`, seen from outside. */
+  private checkSent(id: ChannelId, message: Message): void {
+    const stored = this.checking.stored(id);
+    const fault = (text: string) => this.checking.faults.push(`${this.name}: ${text}`);
+    if (message.type === "commitment_signed" && !stored?.awaitingRevocation) {
+      fault("commitment_signed left before it was stored");
+    }
+    if (message.type === "funding_signed" && !stored) fault("funding_signed without a record");
+    if (message.type !== "revoke_and_ack") return;
+    const point = crypto.publicKeyOf(message.perCommitmentSecret as never);
+    const signer = this.signer.channel(stored?.terms.keyIndex ?? -1);
+    const revoked = signer.perCommitmentPoint(((stored?.localNumber ?? 0) - 1) as never);
+    if (hex(point) !== hex(revoked)) fault("a secret left before its successor was stored");
   }
 
   get nodeId(): PublicKey {
@@ -123,59 +169,14 @@ export class TestNode {
   }
 }
 
-class MemoryLink implements Link {
-  readonly kind = "stream";
-  other: MemoryLink | undefined;
-  onBytes: (bytes: Uint8Array) => void = () => {};
-  onClosed: (reason: string) => void = () => {};
-  constructor(
-    readonly name: string,
-    private readonly cable: Cable,
-  ) {}
-
-  send(bytes: Uint8Array): void {
-    const { other } = this;
-    if (other) this.cable.carry(() => other.onBytes(bytes));
-  }
-
-  close(): void {
-    this.onClosed("closed");
-  }
-}
-
-/** Carries what both sides send, in order; `pump` lets it flow. */
-export class Cable {
-  private readonly queue: (() => void)[] = [];
-  cut = false;
-  readonly ends: readonly [Link, Link];
-
-  constructor() {
-    const a = new MemoryLink("memory:a", this);
-    const b = new MemoryLink("memory:b", this);
-    a.other = b;
-    b.other = a;
-    this.ends = [a, b];
-  }
-
-  carry(delivery: () => void): void {
-    if (!this.cut) this.queue.push(delivery);
-  }
-
-  /** Delivers until nothing moves, at most `most` deliveries; how many there were. */
-  pump(most = Number.POSITIVE_INFINITY): number {
-    let count = 0;
-    for (; count < most; count++) {
-      const delivery = this.queue.shift();
-      if (!delivery) break;
-      delivery();
-    }
-    return count;
-  }
-
-  /** Everything under way is lost. */
-  lose(): void {
-    this.queue.length = 0;
-  }
+export interface PairOptions {
+  readonly policyA?: ChannelPolicy;
+  readonly policyB?: ChannelPolicy;
+  readonly diskA?: Store;
+  readonly diskB?: Store;
+  readonly maxMessageA?: number;
+  readonly maxMessageB?: number;
+  readonly features?: Uint8Array;
 }
 
 export class Pair {
@@ -188,11 +189,10 @@ export class Pair {
     readonly b: TestNode,
   ) {}
 
-  static async make(
-    options: { readonly policyA?: ChannelPolicy; readonly policyB?: ChannelPolicy } = {},
-  ): Promise<Pair> {
-    const a = new TestNode("alice", 1, new MemoryStore(), options.policyA);
-    const b = new TestNode("bob", 2, new MemoryStore(), options.policyB);
+  static async make(options: PairOptions = {}): Promise<Pair> {
+    const { diskA, diskB, policyA, policyB } = options;
+    const a = new TestNode("alice", 1, diskA, policyA, options.maxMessageA, options.features);
+    const b = new TestNode("bob", 2, diskB, policyB, options.maxMessageB, options.features);
     const pair = new Pair(await a.start(), await b.start());
     pair.connect();
     return pair;
@@ -209,6 +209,45 @@ export class Pair {
   disconnect(): void {
     this.cable.lose();
     for (const end of this.cable.ends) end.onClosed("the cable was pulled");
+  }
+
+  /** The cable is pulled, a new one put in. */
+  reconnect(): void {
+    this.disconnect();
+    this.connect();
+  }
+
+  /** The process of one side is gone without a word; a new one starts from its store. */
+  async restart(side: TestNode): Promise<void> {
+    this.cable.cut = true;
+    this.cable.lose();
+    for (const end of this.cable.ends) {
+      end.onBytes = () => {};
+      end.onClosed("the process ended");
+    }
+    side.nowMs = this.nowMs;
+    await side.start(this.height);
+  }
+
+  /** Nobody halted, complained, closed by force, or stored what it should not. */
+  expectPeace(): void {
+    for (const side of [this.a, this.b]) {
+      expect({
+        name: side.name,
+        alarms: side.alarms,
+        faults: side.checking.faults,
+        violations: side.events("violation"),
+        forced: side.events("forceClosing"),
+        claims: side.claims.length,
+      }).toEqual({
+        name: side.name,
+        alarms: [],
+        faults: [],
+        violations: [],
+        forced: [],
+        claims: 0,
+      });
+    }
   }
 
   /** Lets messages flow and some time pass. */
