@@ -5,7 +5,7 @@
  */
 import type { Crypto } from "../ports/crypto.ts";
 import { type BlockHeight, blockHeight } from "../primitives/brands.ts";
-import { concat, equal } from "../primitives/bytes.ts";
+import { concatAll, equal } from "../primitives/bytes.ts";
 import { assert } from "../primitives/errors.ts";
 import { type Cursor, type HeaderRule, nextCursor } from "./header-rules.ts";
 import { genesisHeader, type Network } from "./networks.ts";
@@ -194,7 +194,7 @@ function connect(
   const disconnected: BlockHeight[] = [];
   for (let h = chain.tip.height as number; h > fork; h--) disconnected.push(blockHeight(h));
   const keptBytes = (fork - chain.base.height) * HEADER_BYTES;
-  const all = concat(chain.headers.subarray(0, keptBytes), ...connected.map((c) => c.header));
+  const all = concatAll([chain.headers.subarray(0, keptBytes), ...connected.map((c) => c.header)]);
   return {
     ok: true,
     chain: trimmed({ ...chain, headers: all, tip: cursor }),

@@ -230,8 +230,8 @@ function format(
   chainCode: Uint8Array,
   data: Uint8Array,
 ): string {
-  const place = [Uint8Array.of(depth), parentFingerprint, bigEndian(childNumber)];
-  const payload = concat(bigEndian(version), ...place, chainCode, data);
+  const place = concat(Uint8Array.of(depth), parentFingerprint, bigEndian(childNumber));
+  const payload = concat(bigEndian(version), place, chainCode, data);
   return encodeBase58Check(crypto, payload);
 }
 

@@ -31,7 +31,7 @@ const names = Object.keys(Feature) as readonly FeatureName[];
 
 /** The bitmap with exactly these bits: big-endian, no leading zero byte. */
 export function bitmap(bits: readonly number[]): Uint8Array {
-  const highest = Math.max(-1, ...bits);
+  const highest = bits.reduce((most, bit) => Math.max(most, bit), -1);
   const out = new Uint8Array((highest + 8) >> 3);
   for (const bit of bits) {
     const index = out.length - 1 - (bit >> 3);

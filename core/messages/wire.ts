@@ -1,5 +1,5 @@
 /** The number and record formats of the Lightning wire: BigSize, TLV streams, truncated and signed integers (BOLT 1). */
-import { concat } from "../primitives/bytes.ts";
+import { concat, concatAll } from "../primitives/bytes.ts";
 import { assert, demand } from "../primitives/errors.ts";
 
 const MAX_U64 = 2n ** 64n - 1n;
@@ -45,7 +45,7 @@ export function encodeTlvStream(records: readonly TlvRecord[]): Uint8Array {
     last = type;
     return [encodeBigSize(type), encodeBigSize(BigInt(value.length)), value];
   });
-  return concat(...parts);
+  return concatAll(parts);
 }
 
 /**

@@ -16,7 +16,7 @@ import type { Outpoint } from "../ports/chain.ts";
 import type { ChannelSigner } from "../ports/signer.ts";
 import type { CommitOutcome, Store, StoreCommit } from "../ports/store.ts";
 import { type ChannelId, commitmentNumber, type PublicKey } from "../primitives/brands.ts";
-import { concat } from "../primitives/bytes.ts";
+import { concatAll } from "../primitives/bytes.ts";
 import { fateOf, isCommand } from "./halted.ts";
 import { ReferenceSet } from "./reference-set.ts";
 
@@ -51,7 +51,7 @@ export interface RunnerStart {
 const NO_DUPLICATES: CommitOutcome = { duplicateCredits: [] };
 
 export class ChannelRunner {
-  private readonly queue: Input[] = [];
+  private queue: Input[] = [];
   private busy = false;
   private stopped = false;
   /** Ends of links in the queue: whatever is sent before they are worked on would reach a newer link. */
@@ -115,8 +115,7 @@ export class ChannelRunner {
 
   /** What a lost link brought and nobody has read counts as lost with it. */
   private forgetMessages(): void {
-    const kept = this.queue.filter(({ type }) => type !== "message" && type !== "connected");
-    this.queue.splice(0, this.queue.length, ...kept);
+    this.queue = this.queue.filter(({ type }) => type !== "message" && type !== "connected");
     this.linksLost++;
   }
 
@@ -376,5 +375,5 @@ function storeChange(
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {
-  return parts.length === 1 ? (parts[0] as Uint8Array) : concat(...parts);
+  return parts.length === 1 ? (parts[0] as Uint8Array) : concatAll(parts);
 }

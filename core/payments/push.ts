@@ -1,7 +1,7 @@
 /** The payments inside a push update: packed entries of a 16-byte reference and a u64 amount (docs/PROTOCOL.md "Push"). */
 import { MAX_PUSH_PAYMENTS, PUSH_PAYMENT_BYTES } from "../messages/update.ts";
 import { type MilliSatoshi, milliSatoshi } from "../primitives/brands.ts";
-import { concat } from "../primitives/bytes.ts";
+import { concatAll } from "../primitives/bytes.ts";
 import { assert, demand } from "../primitives/errors.ts";
 
 export const REFERENCE_BYTES = 16;
@@ -77,8 +77,8 @@ export function countPayments(packed: Uint8Array): number {
 
 /** The payments at `indices`, packed again. */
 export function selectPayments(packed: Uint8Array, indices: readonly number[]): Uint8Array {
-  return concat(
-    ...indices.map((i) => packed.subarray(i * PUSH_PAYMENT_BYTES, (i + 1) * PUSH_PAYMENT_BYTES)),
+  return concatAll(
+    indices.map((i) => packed.subarray(i * PUSH_PAYMENT_BYTES, (i + 1) * PUSH_PAYMENT_BYTES)),
   );
 }
 

@@ -4,6 +4,11 @@ import { assert } from "./errors.ts";
 const HEX = "0123456789abcdef";
 
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  return concatAll(parts);
+}
+
+/** For lists: spread into arguments, a long one would not fit into a device's stack. */
+export function concatAll(parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;
   for (const part of parts) length += part.length;
   const out = new Uint8Array(length);

@@ -54,7 +54,7 @@ export function buildClosing(
   const transaction = unsignedClosing(terms, variant);
   const sighash = segwitSighash(crypto, transaction, 0, {
     amount: terms.fundingSatoshis,
-    scriptCode: fundingScript(...terms.fundingPubkeys),
+    scriptCode: fundingScript(terms.fundingPubkeys[0], terms.fundingPubkeys[1]),
   });
   return { transaction, sighash };
 }

@@ -18,7 +18,7 @@ export function fundingOutput(
   fundingPubkeys: readonly [PublicKey, PublicKey],
   amount: Satoshi,
 ): TxOutput {
-  return { script: p2wsh(crypto, fundingScript(...fundingPubkeys)), amount };
+  return { script: p2wsh(crypto, fundingScript(fundingPubkeys[0], fundingPubkeys[1])), amount };
 }
 
 /**

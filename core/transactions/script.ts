@@ -35,7 +35,7 @@ const OP_CHECKSEQUENCEVERIFY = 0xb2;
 /** `2 <lesser key> <greater key> 2 OP_CHECKMULTISIG`, whatever the order of the arguments. */
 export function fundingScript(a: PublicKey, b: PublicKey): Uint8Array {
   const [first, second] = compare(a, b) <= 0 ? [a, b] : [b, a];
-  return script(OP_2, first, second, OP_2, OP_CHECKMULTISIG);
+  return script([OP_2, first, second, OP_2, OP_CHECKMULTISIG]);
 }
 
 export interface DelayedScriptKeys {
@@ -48,7 +48,7 @@ export interface DelayedScriptKeys {
  * at once.
  */
 export function delayedScript(keys: DelayedScriptKeys, toSelfDelay: number): Uint8Array {
-  return script(
+  return script([
     OP_IF,
     keys.revocationPubkey,
     OP_ELSE,
@@ -58,17 +58,17 @@ export function delayedScript(keys: DelayedScriptKeys, toSelfDelay: number): Uin
     keys.broadcasterDelayedPubkey,
     OP_ENDIF,
     OP_CHECKSIG,
-  );
+  ]);
 }
 
 /** to_remote with option_anchors: the countersignatory after one block. */
 export function toRemoteScript(paymentPubkey: PublicKey): Uint8Array {
-  return script(paymentPubkey, OP_CHECKSIGVERIFY, OP_1, OP_CHECKSEQUENCEVERIFY);
+  return script([paymentPubkey, OP_CHECKSIGVERIFY, OP_1, OP_CHECKSEQUENCEVERIFY]);
 }
 
 /** to_local_anchor and to_remote_anchor of option_anchors. */
 export function keyedAnchorScript(fundingPubkey: PublicKey): Uint8Array {
-  return script(
+  return script([
     fundingPubkey,
     OP_CHECKSIG,
     OP_IFDUP,
@@ -76,7 +76,7 @@ export function keyedAnchorScript(fundingPubkey: PublicKey): Uint8Array {
     OP_16,
     OP_CHECKSEQUENCEVERIFY,
     OP_ENDIF,
-  );
+  ]);
 }
 
 /** The output script of the shared anchor that anyone may spend, without a witness. */
@@ -97,7 +97,7 @@ export interface HtlcScriptTerms {
 
 /** An HTLC that the broadcaster of the commitment offered. */
 export function offeredHtlcScript(terms: HtlcScriptTerms): Uint8Array {
-  return script(
+  return script([
     ...revocationOr(terms),
     OP_NOTIF,
     ...[OP_DROP, OP_2, OP_SWAP, terms.broadcasterHtlcPubkey, OP_2, OP_CHECKMULTISIG],
@@ -105,12 +105,12 @@ export function offeredHtlcScript(terms: HtlcScriptTerms): Uint8Array {
     ...[OP_HASH160, terms.paymentHash160, OP_EQUALVERIFY, OP_CHECKSIG],
     OP_ENDIF,
     ...endOfHtlc(terms.anchors),
-  );
+  ]);
 }
 
 /** An HTLC that the broadcaster of the commitment received. */
 export function receivedHtlcScript(terms: HtlcScriptTerms, cltvExpiry: number): Uint8Array {
-  return script(
+  return script([
     ...revocationOr(terms),
     OP_IF,
     ...[OP_HASH160, terms.paymentHash160, OP_EQUALVERIFY],
@@ -119,22 +119,22 @@ export function receivedHtlcScript(terms: HtlcScriptTerms, cltvExpiry: number): 
     ...[OP_DROP, pushNumber(cltvExpiry), OP_CHECKLOCKTIMEVERIFY, OP_DROP, OP_CHECKSIG],
     OP_ENDIF,
     ...endOfHtlc(terms.anchors),
-  );
+  ]);
 }
 
 /** Output script of a witness script. */
 export function p2wsh(crypto: Crypto, witnessScript: Uint8Array): Uint8Array {
-  return script(OP_0, crypto.sha256(witnessScript));
+  return script([OP_0, crypto.sha256(witnessScript)]);
 }
 
 /** Output script of a key. */
 export function p2wpkh(crypto: Crypto, key: PublicKey): Uint8Array {
-  return script(OP_0, hash160(crypto, key));
+  return script([OP_0, hash160(crypto, key)]);
 }
 
 /** What BIP 143 signs as the script of a P2WPKH output. */
 export function p2wpkhScriptCode(crypto: Crypto, key: PublicKey): Uint8Array {
-  return script(OP_DUP, OP_HASH160, hash160(crypto, key), OP_EQUALVERIFY, OP_CHECKSIG);
+  return script([OP_DUP, OP_HASH160, hash160(crypto, key), OP_EQUALVERIFY, OP_CHECKSIG]);
 }
 
 export function hash160(crypto: Crypto, bytes: Uint8Array): Uint8Array {
@@ -184,7 +184,7 @@ export function pushNumber(value: number): Uint8Array {
   const bytes: number[] = [];
   for (let rest = value; rest > 0; rest >>>= 8) bytes.push(rest & 0xff);
   if ((bytes[bytes.length - 1] as number) >= 0x80) bytes.push(0);
-  return Uint8Array.of(bytes.length, ...bytes);
+  return Uint8Array.from([bytes.length, ...bytes]);
 }
 
 /** `OP_1` … `OP_16` and one push of 2 to 40 bytes. */
@@ -217,7 +217,7 @@ function endOfHtlc(anchors: boolean): readonly number[] {
  * Opcodes stand as they are; keys and hashes (20, 32 or 33 bytes) are pushed; shorter bytes are
  * pushes already.
  */
-function script(...parts: readonly Part[]): Uint8Array {
+function script(parts: readonly Part[]): Uint8Array {
   const writer = new ByteWriter(160);
   for (const part of parts) {
     if (typeof part === "number") {

@@ -10,7 +10,7 @@ import type { Message } from "../messages/message.ts";
 import type { Entropy } from "../ports/crypto.ts";
 import type { Link } from "../ports/link.ts";
 import { type PublicKey, type SecretKey, secretKey } from "../primitives/brands.ts";
-import { compare, concat, equal, plain } from "../primitives/bytes.ts";
+import { compare, concatAll, equal, plain } from "../primitives/bytes.ts";
 import { assert, ProtocolViolation, unreachable } from "../primitives/errors.ts";
 import { Caller } from "./calling.ts";
 import { NOISE_OVERHEAD_BYTES } from "./cipher.ts";
@@ -332,7 +332,7 @@ export class Session {
 
   private sendFrame(parts: readonly Uint8Array[]): void {
     const { link } = this.options;
-    link.send(link.kind === "stream" ? encodeFrame(parts) : concat(...parts));
+    link.send(link.kind === "stream" ? encodeFrame(parts) : concatAll(parts));
   }
 
   private freshKey(): SecretKey {

@@ -70,6 +70,7 @@ describe("the style check refuses", () => {
     ["chance", "export const dice = () => Math.random();"],
     ["a compiler", "export const run = (code: string) => eval(code);"],
     ["the global object", "export const g = globalThis;"],
+    ["a list as arguments", "export const max = (list: number[]) => Math.max(...list);"],
   ])("%s", (_name, text) => {
     const found = styleViolations(parseSource("core/keys/x.ts", `/** A sentence. */\n${text}`));
     expect(found).toHaveLength(1);

@@ -71,6 +71,10 @@ function declarations({ path, tree }: Source): string[] {
 function forbiddenGlobals({ tree }: Source): string[] {
   const complaints: string[] = [];
   visit(tree, (node) => {
+    if (ts.isSpreadElement(node) && isArgument(node)) {
+      const line = lineOf(tree, node.getStart(tree));
+      complaints.push(`spreads a list into arguments at line ${line}: a device's stack is small`);
+    }
     if (!ts.isIdentifier(node) || isOnlyAName(node)) return;
     const rule = forbiddenInCore.find(([name]) => name === node.text);
     if (rule) complaints.push(`uses ${rule[0]} at line ${lineOf(tree, node.pos)}: ${rule[1]}`);
@@ -91,6 +95,10 @@ function isOnlyAName(node: ts.Identifier): boolean {
   if (ts.isPropertyAccessExpression(parent)) return parent.name === node;
   if (ts.isTypeReferenceNode(parent) || ts.isQualifiedName(parent)) return true;
   return "name" in parent && parent.name === node;
+}
+
+function isArgument({ parent }: ts.Node): boolean {
+  return ts.isCallExpression(parent) || ts.isNewExpression(parent);
 }
 
 function isDefaultExport(node: ts.Node): boolean {

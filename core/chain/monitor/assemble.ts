@@ -1,5 +1,5 @@
 /** Turns plans into signed claims and final reports: batches what is safe together, gives up what is not worth its fee (BOLT 5). */
-import { blockHeight } from "../../primitives/brands.ts";
+import { type BlockHeight, blockHeight } from "../../primitives/brands.ts";
 import { compare, toHex } from "../../primitives/bytes.ts";
 import { dustThreshold } from "../../transactions/script.ts";
 import { buildSweep, finalizeSweep, sweepWeight } from "../../transactions/sweep.ts";
@@ -112,8 +112,8 @@ function batchPurpose(ending: Case["commitment"]["ending"]): "penalty" | "sweep"
 function mergedSchedule(members: readonly Candidate[]): FeeSchedule {
   const schedules = members.map(({ schedule }) => schedule);
   return {
-    start: blockHeight(Math.min(...schedules.map(({ start }) => start))),
-    deadline: blockHeight(Math.min(...schedules.map(({ deadline }) => deadline))),
+    start: least(schedules.map(({ start }) => start)),
+    deadline: least(schedules.map(({ deadline }) => deadline)),
     urgency: schedules.some(({ urgency }) => urgency === "contested") ? "contested" : "patient",
   };
 }
@@ -131,4 +131,8 @@ function abandoned(work: Case, report: OutputReport): OutputReport {
 
 function byOutpoint({ input: a }: Candidate, { input: b }: Candidate): number {
   return compare(a.outpoint.txid, b.outpoint.txid) || a.outpoint.vout - b.outpoint.vout;
+}
+
+function least(heights: readonly BlockHeight[]): BlockHeight {
+  return blockHeight(heights.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY));
 }

@@ -118,6 +118,9 @@ function commitmentDeadline(
     (htlc) => htlc.offered || known.includes(toHex(htlc.paymentHash)),
   );
   const patience = since + COMMITMENT_PATIENCE_BLOCKS;
-  const earliest = Math.min(patience, ...pressing.map(({ cltvExpiry }) => cltvExpiry));
+  const earliest = pressing.reduce(
+    (least: number, { cltvExpiry }) => Math.min(least, cltvExpiry),
+    patience,
+  );
   return blockHeight(Math.max(since + 1, earliest));
 }
