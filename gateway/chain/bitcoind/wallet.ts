@@ -10,6 +10,7 @@ import {
 } from "../../../core/transactions/transaction.ts";
 import { addFee, type CoinSource, fundChild, type WalletCoin } from "../fee-payer.ts";
 import { InsufficientFunds } from "../insufficient-funds.ts";
+import { scanTransaction } from "./block-scan.ts";
 import { type BitcoindRpc, RpcError, type WalletRpc } from "./rpc.ts";
 import { btcFromSatoshi, satoshiFromBtc, satPerVb, toDisplay } from "./units.ts";
 
@@ -100,8 +101,14 @@ export class BitcoindWallet implements ChainWallet {
     return addFee(this.#coins, raw, inputs, feeratePerKw);
   }
 
+  /** A child whose parent lost against another transaction left the mempool: the node's wallet has to be told. */
   async release(raw: Uint8Array): Promise<void> {
     await this.#unlock(parseTransaction(raw).inputs.map((input) => input.outpoint));
+    try {
+      await this.#rpc.call("abandontransaction", toDisplay(scanTransaction(raw).txid));
+    } catch (error) {
+      if (!(error instanceof RpcError)) throw error; // never sent, in the mempool, or in a block
+    }
   }
 
   /** The node fills in inputs and change, and sets the coins aside. */
