@@ -1,9 +1,11 @@
 /** Two whole nodes with a channel on a real or simulated chain, told what to do step by step, and the account at the end. */
 
+import { closeLocally } from "../../core/chain/monitor/close-locally.ts";
 import { resolve } from "../../core/chain/monitor/resolve.ts";
 import type { Claim, OutputReport } from "../../core/chain/monitor/watched.ts";
 import type { ChannelPolicy } from "../../core/channel/context.ts";
 import { watchedChannel } from "../../core/channel/on-chain.ts";
+import type { ChainWallet } from "../../core/ports/chain.ts";
 import {
   blockHeight,
   type ChannelId,
@@ -15,12 +17,15 @@ import {
   satoshi,
 } from "../../core/primitives/brands.ts";
 import { ascii, equal } from "../../core/primitives/bytes.ts";
+import { p2aScript } from "../../core/transactions/script.ts";
 import type { ChannelType } from "../../core/transactions/terms.ts";
 import { parseTransaction, transactionId } from "../../core/transactions/transaction.ts";
+import { anyoneClaim } from "../../gateway/chain/anyone-claim.ts";
 import { type Account, Auditor } from "./auditor.ts";
+import { Cable } from "./cable.ts";
 import type { ChainLab } from "./chain-lab.ts";
 import { type BackupStore, ChainNode, quickPolicy } from "./chain-node.ts";
-import { Cable, crypto, payment } from "./node-pair.ts";
+import { crypto, payment } from "./node-pair.ts";
 
 export interface ScenarioOptions {
   readonly channelType?: ChannelType;
@@ -31,6 +36,7 @@ export interface ScenarioOptions {
   /** False: the funding is in the mempool and nothing more. */
   readonly confirm?: boolean;
   readonly payoutKeyA?: string;
+  readonly walletA?: ChainWallet;
 }
 
 export interface SomeHtlc {
@@ -48,6 +54,10 @@ export interface MadeHtlc {
 }
 
 const MAX_END_BLOCKS = 60;
+const MONITOR_POLICY = {
+  feeratesPerKw: { now: 2000, soon: 1000, economy: 500 },
+  irrevocableDepth: 3,
+};
 
 export class Scenario {
   cable = new Cable();
@@ -73,12 +83,13 @@ export class Scenario {
     options: ScenarioOptions = {},
   ): Promise<Scenario> {
     const seedOf = (name: string) => crypto.sha256(ascii(`${title}/${name}`));
-    const { payoutKeyA } = options;
+    const { payoutKeyA, walletA } = options;
     const a = await ChainNode.start(lab, {
       name: "alice",
       seed: seedOf("alice"),
       policy: { ...quickPolicy, ...options.policyA },
       ...(payoutKeyA === undefined ? {} : { payoutKey: payoutKeyA }),
+      ...(walletA === undefined ? {} : { wallet: walletA }),
     });
     const b = await ChainNode.start(lab, {
       name: "bob",
@@ -91,12 +102,17 @@ export class Scenario {
     return scenario;
   }
 
-  /** A new cable: alice calls bob. */
+  /** A new cable: alice calls bob, and they tell each other where they stand. */
   connect(): void {
+    this.attach();
+    this.flow();
+  }
+
+  /** A new cable, nothing delivered yet. */
+  attach(): void {
     this.cable = new Cable();
     this.a.node.attach(this.cable.ends[0], this.b.nodeId);
     this.b.node.attach(this.cable.ends[1]);
-    this.flow();
   }
 
   disconnect(): void {
@@ -107,17 +123,23 @@ export class Scenario {
   /** Lets messages flow and some time pass. */
   flow(): void {
     for (let i = 0; i < 10; i++) {
-      this.nowMs += 100;
-      if (this.a.isRunning) this.a.node.tick(this.nowMs);
-      if (this.b.isRunning) this.b.node.tick(this.nowMs);
+      this.tick();
       this.cable.pump();
     }
   }
 
+  private tick(): void {
+    this.nowMs += 100;
+    for (const side of [this.a, this.b]) if (side.isRunning) side.node.tick(this.nowMs);
+  }
+
   /** Delivers one message after the other until `condition` holds. */
   flowUntil(condition: () => boolean): void {
+    let silent = 0;
     while (!condition()) {
-      if (this.cable.pump(1) === 0) throw new Error("the messages ended before it came to that");
+      if (this.cable.pump(1) > 0) continue;
+      if (++silent > 20) throw new Error("the messages ended before it came to that");
+      this.tick();
     }
   }
 
@@ -180,21 +202,48 @@ export class Scenario {
     this[side] = await ChainNode.start(this.lab, { ...this[side].options, store });
   }
 
+  /** Its newest commitment, signed; what a device would hand to its gateway. */
+  async commitmentOf(side: "a" | "b"): Promise<Uint8Array> {
+    const { channel, context } = this.watched(side);
+    const facts = { tipHeight: await this.lab.height(), confirmed: [] };
+    const [claim] = closeLocally(context, channel, facts, MONITOR_POLICY);
+    if (!claim) throw new Error("there is nothing to publish");
+    return claim.raw;
+  }
+
+  /** A child that pays for a commitment by its P2A anchor, from the funding wallet. */
+  async childOf(commitment: Uint8Array): Promise<Uint8Array> {
+    const found = anyoneClaim(commitment, 1000);
+    if (!("claim" in found) || found.claim.needs?.type !== "anchor-child") {
+      throw new Error("it has no P2A anchor");
+    }
+    const { anchor, amount } = found.claim.needs;
+    return (await this.lab.wallet("funder")).fundChild({
+      parents: [commitment],
+      parentsFee: satoshi(0),
+      anchor,
+      anchorOutput: { amount, script: p2aScript() },
+      version: 3,
+      feeratePerKw: 1000,
+    });
+  }
+
   /** What `side` would publish next if `raw` were confirmed in the tip. */
   async claimsAfter(side: "a" | "b", raw: Uint8Array): Promise<readonly Claim[]> {
-    const { node, signer, payoutScript } = this[side];
-    const record = this[side].record(this.id);
+    const { channel, context } = this.watched(side);
     const tipHeight = await this.lab.height();
-    const channelSigner = signer.channel(record.terms.keyIndex);
-    const { localNumber, remoteNumber, outdated } = record;
-    channelSigner.stored({ localNumber, remoteNumber, outdated });
-    const context = {
-      ...node.context({ signer: channelSigner, remoteNodeId: record.remoteNodeId }),
-    };
-    const channel = watchedChannel({ ...context, archive: [], payoutScript }, record);
-    const feeratesPerKw = { now: 2000, soon: 1000, economy: 500 };
     const facts = { tipHeight, confirmed: [{ raw, height: tipHeight }] };
-    return resolve(context, channel, facts, { feeratesPerKw, irrevocableDepth: 3 }).claims;
+    return resolve(context, channel, facts, MONITOR_POLICY).claims;
+  }
+
+  private watched(side: "a" | "b") {
+    const { node, signer } = this[side];
+    const record = this[side].record(this.id);
+    const channelSigner = signer.channel(record.terms.keyIndex);
+    const { localNumber, remoteNumber, outdated, remoteNodeId } = record;
+    channelSigner.stored({ localNumber, remoteNumber, outdated });
+    const context = { ...node.context({ signer: channelSigner, remoteNodeId }), archive: [] };
+    return { channel: watchedChannel(context, record), context };
   }
 
   /** A copy of one side as its store is now, on its own: a thief's, or an old backup. */
