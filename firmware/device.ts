@@ -74,7 +74,7 @@ export const deviceFeatures = featureBitmap({
 
 export class Device {
   readonly chain: ChainClient;
-  node!: Node;
+  private running: Node | undefined;
   /** Received since the gateway last answered. */
   private unsyncedMsat = 0;
 
@@ -84,7 +84,8 @@ export class Device {
       crypto,
       network,
       checkpoint: options.checkpoint ?? genesisCheckpoint(network),
-      send: (message) => this.node.sendService(options.gatewayId, message),
+      // While the node starts there is nobody to send to: what is watched is named again on connection.
+      send: (message) => this.running?.sendService(options.gatewayId, message) ?? false,
       nowSeconds: () => options.nowSeconds?.(),
       events: {
         onTip: (height, isSynced) => {
@@ -103,7 +104,7 @@ export class Device {
   static async start(options: DeviceOptions): Promise<Device> {
     const device = new Device(options);
     const { crypto, network, events, app, store, entropy } = options;
-    device.node = await Node.start(
+    device.running = await Node.start(
       {
         ...options,
         chain: device.chain,
@@ -127,6 +128,11 @@ export class Device {
     const { node } = device;
     await app.start({ node, crypto, entropy, store, tell: (event) => events.onApp(event) });
     return device;
+  }
+
+  get node(): Node {
+    if (!this.running) throw new Error("the device is still starting");
+    return this.running;
   }
 
   /** With `remoteNodeId` the device calls over this link, else it waits to be called. */

@@ -80,6 +80,9 @@ export class Gateway {
   /** Funding transactions of own channels, held back until the peer has signed; by temporary channel id. */
   private readonly held = new Map<string, Uint8Array>();
 
+  /** Where mutual closes and claims pay to. */
+  payout: Uint8Array = new Uint8Array(0);
+
   private constructor(private readonly options: GatewayOptions) {
     const { crypto, source, wallet, store, events } = options;
     this.publisher = new ChainPublisher({
@@ -116,6 +119,7 @@ export class Gateway {
     const gateway = new Gateway(options);
     const { store, source, events } = options;
     const { height } = await source.tip();
+    gateway.payout = options.payoutScript ?? (await gateway.payoutScript());
     gateway.node = await Node.start(
       {
         ...options,
@@ -124,7 +128,7 @@ export class Gateway {
         policy: { ...hostPolicy, ...options.policy },
         features: gatewayFeatures,
         maxMessageBytes: HOST_MAX_MESSAGE_BYTES,
-        payoutScript: options.payoutScript ?? (await gateway.payoutScript()),
+        payoutScript: gateway.payout,
         maxChannels: MAX_CHANNELS,
         maxLinks: MAX_LINKS,
         events: {

@@ -213,6 +213,7 @@ function settleLocal(draft: Draft, before: ChannelRecord, update: Update): void 
       draft.notify({
         type: "htlcSettled",
         htlcId: htlc.id,
+        paymentHash: htlc.paymentHash,
         amountMsat: htlc.amountMsat,
         fulfilled,
       });

@@ -76,6 +76,7 @@ export type ChannelEvent =
   | {
       readonly type: "htlcSettled";
       readonly htlcId: number;
+      readonly paymentHash: PaymentHash;
       readonly amountMsat: MilliSatoshi;
       readonly fulfilled: boolean;
     }

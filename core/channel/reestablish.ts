@@ -20,7 +20,9 @@ export function connect(draft: Draft): void {
     // Told again, or a crash at the wrong moment would keep the funding from being broadcast for ever.
     draft.notify({ type: "created", channelId: record.channelId, broadcastFunding: true });
   }
-  if (record.phase === "force-closing" || record.phase === "on-chain") {
+  // The chain has decided: an error would only make the peer publish in vain.
+  if (record.phase === "on-chain") return;
+  if (record.phase === "force-closing") {
     draft.send({
       type: "error",
       channelId: record.channelId,

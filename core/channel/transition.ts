@@ -229,6 +229,8 @@ function receiveError(draft: Draft, message: Extract<Message, { type: "error" }>
     draft.ended = reason;
     return;
   }
+  // A mutual close is signed: it ends the channel, and our commitment would only compete with it.
+  if (record.mutualCloses.length > 0) return;
   forceClose(draft, `the peer failed the channel: ${message.data}`);
 }
 

@@ -54,7 +54,8 @@ const MAX_FEE_INPUTS = 8;
 
 /** Device → gateway: publish this, and pay for its confirmation where it cannot pay itself (core/chain/monitor `Claim`). */
 export const chainPublish = message(32809, "chain_publish", {
-  channelId: channelIdField,
+  /** Whose claim it is; no message of the channel itself. */
+  channel: channelIdField,
   /** Stable over blocks: a later, dearer version replaces the earlier one. */
   id: text(96),
   purpose: text(24),
@@ -70,7 +71,7 @@ export const chainPublish = message(32809, "chain_publish", {
 });
 /** Gateway → device: what became of it, once for each new outcome. */
 export const chainPublished = message(32811, "chain_published", {
-  channelId: channelIdField,
+  channel: channelIdField,
   id: text(96),
   accepted: flag,
   reason: text(256),

@@ -17,7 +17,6 @@ import type { Crypto } from "../ports/crypto.ts";
 import { type BlockHeight, blockHeight, type ChannelId, satoshi } from "../primitives/brands.ts";
 import { toHex } from "../primitives/bytes.ts";
 import { demand } from "../primitives/errors.ts";
-import { parseTransaction, transactionId } from "../transactions/transaction.ts";
 import type { Node } from "./node.ts";
 import type { NodeChain } from "./options.ts";
 
@@ -56,6 +55,8 @@ export class ChainClient implements NodeChain {
   private chain: HeaderChain;
   private readonly watched = new Map<string, Message>();
   private waiting: Proof[] = [];
+  /** Heights by txid: the gateway may tell a proof again for each outpoint that it concerns. */
+  private readonly proven = new Map<string, number>();
   private node: Node | undefined;
   private tipVerifiedAt: number | undefined;
 
@@ -134,7 +135,7 @@ export class ChainClient implements NodeChain {
     };
     const base = {
       type: "chain_publish",
-      channelId,
+      channel: channelId,
       id,
       purpose,
       raw,
@@ -164,7 +165,7 @@ export class ChainClient implements NodeChain {
   publishClose(channelId: ChannelId, raw: Uint8Array): void {
     this.options.send({
       type: "chain_publish",
-      channelId,
+      channel: channelId,
       id: `close:${toHex(channelId).slice(0, 16)}`,
       purpose: "close",
       raw,
@@ -198,11 +199,16 @@ export class ChainClient implements NodeChain {
     this.chain = outcome.chain;
     this.tipVerifiedAt = nowSeconds?.();
     const lowest = outcome.disconnected.at(-1);
-    if (lowest !== undefined) this.node?.rewind(lowest);
+    if (lowest !== undefined) this.rewind(lowest);
     const height = this.tipHeight;
     this.node?.blockConnected({ height, transactions: [] });
     this.proveWaiting();
     events.onTip(height, height >= tipHeight);
+  }
+
+  private rewind(lowest: BlockHeight): void {
+    for (const [id, height] of this.proven) if (height >= lowest) this.proven.delete(id);
+    this.node?.rewind(lowest);
   }
 
   private receiveTransaction(message: Proof): void {
@@ -235,8 +241,12 @@ export class ChainClient implements NodeChain {
       return false;
     }
     const at = blockHeight(height);
+    const id = toHex(outcome.txid.slice().reverse());
+    if (this.proven.get(id) === height) return false;
     this.node?.transactionConfirmed(raw, at);
-    events.onProven(toHex(transactionId(crypto, parseTransaction(raw)).slice().reverse()), at);
+    this.proven.set(id, height);
+    if (this.proven.size > MAX_WATCHED) this.proven.delete(this.proven.keys().next().value ?? id);
+    events.onProven(id, at);
     return true;
   }
 }

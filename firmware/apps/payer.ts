@@ -10,7 +10,8 @@ import { PRODUCT_BYTES } from "./vending.ts";
 /** Purchases under way at a time: the machine remembers more settled ones than this. */
 export const MAX_OPEN_PURCHASES = 8;
 
-type Stage = "proposed" | "paid";
+/** Settled: irrevocable on both sides, so that the machine must have been credited. */
+type Stage = "proposed" | "settled";
 
 interface Purchase {
   readonly channelId: ChannelId;
@@ -18,6 +19,8 @@ interface Purchase {
   /** Of 16 bytes for a push; the payment hash of an HTLC. */
   readonly reference: Uint8Array;
   stage: Stage;
+  /** Of an HTLC, once it is known: the proof that it was paid. */
+  preimage?: Uint8Array;
   readonly done: (delivered: boolean, note: string) => void;
 }
 
@@ -67,11 +70,11 @@ export class PayerApp implements App {
 
   onChannelEvent(id: ChannelId, event: ChannelEvent): void {
     switch (event.type) {
-      case "pushCommitted":
-        for (const { reference } of unpackPayments(event.payments)) this.paid(reference);
+      case "pushSettled":
+        for (const { reference } of unpackPayments(event.payments)) this.settled(reference);
         return;
       case "htlcFulfilled":
-        this.paid(event.htlc.paymentHash);
+        this.settled(event.htlc.paymentHash, event.preimage);
         return;
       case "htlcFailed":
         this.end(event.paymentHash, false, "the machine refused the payment: nothing was paid");
@@ -144,9 +147,11 @@ export class PayerApp implements App {
     });
   }
 
-  private paid(reference: Uint8Array): void {
+  private settled(reference: Uint8Array, preimage?: Uint8Array): void {
     const purchase = this.open.get(toHex(reference));
-    if (purchase) purchase.stage = "paid";
+    if (!purchase) return;
+    purchase.stage = "settled";
+    if (preimage) purchase.preimage = preimage;
   }
 
   private delivered({ reference, delivered, note }: MessageNamed<"delivery">): void {
@@ -173,15 +178,14 @@ export class PayerApp implements App {
     if (command.type === "addHtlc") this.end(command.paymentHash, false, reason);
   }
 
-  /** The link was lost meanwhile: a paid purchase may be delivered, undelivered, or its word was lost. */
+  /** The link was lost meanwhile: what is settled was credited, and the word of its delivery may be lost. */
   private askAgain(channelId: ChannelId): void {
     const { host } = this;
     const peer = host?.node.record(channelId)?.remoteNodeId;
     if (!host || !peer) return;
-    for (const { channelId: id, reference, stage } of this.open.values()) {
-      if (equal(id, channelId) && stage === "paid") {
-        host.node.sendService(peer, { type: "delivery_request", reference });
-      }
+    for (const { channelId: id, reference, preimage, stage } of this.open.values()) {
+      if (!equal(id, channelId) || stage !== "settled") continue;
+      host.node.sendService(peer, { type: "delivery_request", reference: preimage ?? reference });
     }
   }
 }

@@ -48,8 +48,6 @@ export class VendingApp implements App {
   /** 16 bytes each, oldest first: delivered or refunded. */
   private settled: Uint8Array[] = [];
   private invoices: Invoice[] = [];
-  /** HTLCs fulfilled whose amount is about to be ours. */
-  private readonly paying = new Map<number, Invoice>();
 
   constructor(private readonly options: VendingOptions) {}
 
@@ -98,8 +96,7 @@ export class VendingApp implements App {
         this.htlcReceived(id, event);
         return;
       case "htlcSettled": {
-        const invoice = this.paying.get(event.htlcId);
-        this.paying.delete(event.htlcId);
+        const invoice = this.invoiceOf(event.paymentHash);
         if (event.fulfilled && invoice) this.run(this.serveInvoice(peer, invoice));
         return;
       }
@@ -178,7 +175,9 @@ export class VendingApp implements App {
   /** After a reconnect a payer asks; what was credited and not delivered (a power cut) is delivered now. */
   private async answerDelivery(peer: PublicKey, reference: Uint8Array): Promise<void> {
     const { host } = this;
-    if (!host || reference.length !== 16) return;
+    if (!host) return;
+    if (reference.length === 32) return this.answerProof(peer, host.crypto.sha256(reference));
+    if (reference.length !== 16) return;
     if (this.settled.some((one) => equal(one, reference))) {
       this.report(peer, reference, true, "delivered before");
       return;
@@ -193,6 +192,19 @@ export class VendingApp implements App {
     await this.settle(reference);
     host.tell({ type: "delivered", product: product.id, reference });
     this.report(peer, reference, true, product.name);
+  }
+
+  /** A preimage is the proof that its HTLC was paid: an invoice still open was not yet served. */
+  private async answerProof(peer: PublicKey, hash: Uint8Array): Promise<void> {
+    const invoice = this.invoiceOf(hash);
+    if (invoice) await this.serveInvoice(peer, invoice);
+    else
+      this.report(
+        peer,
+        hash,
+        this.settled.some((one) => equal(one, hash.slice(0, 16))),
+        "asked before",
+      );
   }
 
   /** The preimage is stored before its hash is told: an HTLC that comes after a power cut can still be taken. */
@@ -229,9 +241,7 @@ export class VendingApp implements App {
   ): void {
     const { host } = this;
     if (!host) return;
-    const invoice = this.invoices.find(({ preimage: secret }) =>
-      equal(host.crypto.sha256(secret), htlc.paymentHash),
-    );
+    const invoice = this.invoiceOf(htlc.paymentHash);
     const product = this.options.products.find((one) => one.id === invoice?.product);
     const fail = (reason: string) =>
       host.node.command(id, { type: "failHtlc", htlcId: htlc.id, reason: ascii(reason) });
@@ -240,9 +250,13 @@ export class VendingApp implements App {
     else if (htlc.amountMsat !== product.priceMsat) fail("wrong amount");
     else if (htlc.cltvExpiry < host.node.height + CLTV_EXPIRY_DELTA / 2) fail("expires too soon");
     else {
-      this.paying.set(htlc.id, invoice);
       host.node.command(id, { type: "fulfillHtlc", htlcId: htlc.id, preimage: invoice.preimage });
     }
+  }
+
+  private invoiceOf(hash: Uint8Array): Invoice | undefined {
+    const sha256 = (bytes: Uint8Array) => this.host?.crypto.sha256(bytes) ?? bytes;
+    return this.invoices.find(({ preimage: secret }) => equal(sha256(secret), hash));
   }
 
   private async serveInvoice(peer: PublicKey, invoice: Invoice): Promise<void> {
@@ -253,6 +267,7 @@ export class VendingApp implements App {
     await this.storeInvoices(this.invoices.filter((one) => one !== invoice));
     host.tell({ type: "paid", reference, amountMsat: product.priceMsat });
     await this.options.deliver(product);
+    await this.settle(reference);
     host.tell({ type: "delivered", product: product.id, reference });
     this.report(peer, reference, true, product.name);
   }

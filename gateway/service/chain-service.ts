@@ -239,6 +239,7 @@ export class ChainService {
   private sendProof(device: PublicKey, transaction: ConfirmedTransaction): void {
     const { raw, height, index, branch } = transaction;
     const overhead = 64 + branch.length * 34;
+    if (this.options.maxMessageBytes(device) === 0) return; // away: told when it watches again
     if (raw.length + overhead > this.options.maxMessageBytes(device)) {
       this.options.onProblem(`a transaction of ${raw.length} bytes is too long for a device`);
       return;
@@ -247,9 +248,9 @@ export class ChainService {
   }
 
   private publish(message: MessageNamed<"chain_publish">): void {
-    const { channelId, purpose } = message;
-    if (purpose === "close") this.options.publisher.publishClose(channelId, message.raw);
-    else this.options.publisher.publish(channelId, claimOf(this.options.crypto, message));
+    const { channel, purpose, raw } = message;
+    if (purpose === "close") this.options.publisher.publishClose(channel, raw);
+    else this.options.publisher.publish(channel, claimOf(this.options.crypto, message));
   }
 }
 

@@ -17,6 +17,7 @@ import { BitcoindWallet } from "../../gateway/chain/bitcoind/wallet.ts";
 import {
   type ChainLab,
   fillWallet,
+  type LabConnection,
   MATURE_BLOCKS,
   type MineOptions,
   type ReorgOptions,
@@ -68,6 +69,11 @@ class RegtestLab implements ChainLab {
     const height = await lab.height();
     if (height < MATURE_BLOCKS) await lab.mine(MATURE_BLOCKS - height);
     return lab;
+  }
+
+  get connection(): LabConnection {
+    const { rpcPort, cookieFile } = this.node;
+    return { rpcPort, cookieFile };
   }
 
   async source(): Promise<ChainSource> {

@@ -15,6 +15,8 @@ export interface ChainLab {
   readonly name: string;
   /** 32 bytes, as in block headers. */
   readonly genesisHash: Uint8Array;
+  /** How another process reaches the node; absent where there is none. */
+  readonly connection?: LabConnection;
   /** A new source; each node has its own, with its own watches. */
   source(): Promise<ChainSource>;
   /** The wallet of that name, made and filled with mature coins at its first use. */
@@ -34,6 +36,11 @@ export interface ChainLab {
   /** Until every source has told its listener what the chain and the mempool hold now. */
   settle(): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface LabConnection {
+  readonly rpcPort: number;
+  readonly cookieFile: string;
 }
 
 export interface MineOptions {

@@ -39,7 +39,7 @@ for (const channelType of ["zero_fee_commitments", "anchors", "static_remotekey"
     pair.cable.pump();
     expect(pair.a.events("htlcFulfilled").length).toBe(1);
     expect(pair.b.events("htlcSettled")).toEqual([
-      { type: "htlcSettled", htlcId: 0, amountMsat: 50_000_000, fulfilled: true },
+      expect.objectContaining({ htlcId: 0, amountMsat: 50_000_000, fulfilled: true }),
     ]);
 
     pair.a.node.command(id, { type: "close", feeratePerKw: 500 });

@@ -1,0 +1,99 @@
+/** A cable between two processes that can be pulled: two ptys by socat (or two sockets), with us as the wire between them. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { closeSync, constants, existsSync, openSync } from "node:fs";
+import type { Server, Socket } from "node:net";
+import { join } from "node:path";
+import { listenSocket } from "./socket-link.ts";
+
+export type CableKind = "pty" | "socket";
+
+/** Whether this machine can make ptys for us. */
+export function hasSocat(): boolean {
+  return spawnSync("socat", ["-V"], { stdio: "ignore" }).status === 0;
+}
+
+const READY_TIMEOUT_MS = 5000;
+
+class End {
+  socket: Socket | undefined;
+  bytes = 0;
+  private server: Server | undefined;
+  private socat: ChildProcess | undefined;
+  /** Our own open handle on the pty, so that it outlives a device that is killed. */
+  private holder: number | undefined;
+
+  constructor(
+    private readonly base: string,
+    private readonly kind: CableKind,
+    private readonly onBytes: (bytes: Uint8Array) => void,
+  ) {}
+
+  /** What a process opens: a serial port, or a socket. */
+  get link(): string {
+    return this.kind === "pty" ? `serial:${this.base}` : `socket:${this.base}.sock`;
+  }
+
+  async open(): Promise<void> {
+    this.server = await listenSocket(`${this.base}.sock`, (socket) => {
+      this.socket = socket;
+      socket.on("data", (bytes) => {
+        this.bytes += bytes.length;
+        this.onBytes(bytes);
+      });
+      socket.on("error", () => {});
+    });
+    if (this.kind === "socket") return;
+    const pty = `pty,raw,echo=0,link=${this.base}`;
+    this.socat = spawn("socat", [pty, `unix-connect:${this.base}.sock`], { stdio: "ignore" });
+    const until = Date.now() + READY_TIMEOUT_MS;
+    while (!existsSync(this.base) || !this.socket) {
+      if (Date.now() > until) throw new Error(`socat made no pty at ${this.base}`);
+      await new Promise((wake) => setTimeout(wake, 10));
+    }
+    this.holder = openSync(this.base, constants.O_RDWR | constants.O_NOCTTY);
+  }
+
+  async close(): Promise<void> {
+    if (this.holder !== undefined) closeSync(this.holder);
+    this.socket?.destroy();
+    this.socat?.kill();
+    await new Promise<void>((done) => (this.server ? this.server.close(() => done()) : done()));
+  }
+}
+
+export class Cable {
+  /** Pulled: what is sent on either side is lost, and nobody is told. */
+  pulled = false;
+  lostBytes = 0;
+  private readonly a: End;
+  private readonly b: End;
+
+  private constructor(folder: string, name: string, kind: CableKind) {
+    this.a = new End(join(folder, `${name}-a`), kind, (bytes) => this.carry(bytes, this.b));
+    this.b = new End(join(folder, `${name}-b`), kind, (bytes) => this.carry(bytes, this.a));
+  }
+
+  static async lay(folder: string, name: string, kind: CableKind): Promise<Cable> {
+    const cable = new Cable(folder, name, kind);
+    await Promise.all([cable.a.open(), cable.b.open()]);
+    return cable;
+  }
+
+  get ends(): readonly [string, string] {
+    return [this.a.link, this.b.link];
+  }
+
+  /** Bytes that went through, both ways. */
+  get bytes(): number {
+    return this.a.bytes + this.b.bytes;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.a.close(), this.b.close()]);
+  }
+
+  private carry(bytes: Uint8Array, to: End): void {
+    if (this.pulled) this.lostBytes += bytes.length;
+    else if (to.socket?.writable) to.socket.write(bytes);
+  }
+}

@@ -1,0 +1,46 @@
+/** A stream link over a local socket: what stands in for a cable where there is no pty, and what a pty's far end is. */
+import { createConnection, createServer, type Server, type Socket } from "node:net";
+import type { Link } from "../../core/ports/link.ts";
+
+export class SocketLink implements Link {
+  readonly kind = "stream";
+  onBytes: (bytes: Uint8Array) => void = () => {};
+  onClosed: (reason: string) => void = () => {};
+
+  constructor(
+    readonly name: string,
+    private readonly socket: Socket,
+  ) {
+    socket.on("data", (bytes) => this.onBytes(bytes));
+    socket.on("error", () => {});
+    socket.on("close", () => this.onClosed("the socket closed"));
+  }
+
+  send(bytes: Uint8Array): void {
+    if (this.socket.writable) this.socket.write(bytes);
+  }
+
+  close(): void {
+    this.socket.destroy();
+  }
+}
+
+export function connectSocket(path: string): Promise<SocketLink> {
+  return new Promise((resolve, reject) => {
+    const socket = createConnection(path);
+    socket.once("error", reject);
+    socket.once("connect", () => {
+      socket.off("error", reject);
+      resolve(new SocketLink(`socket:${path}`, socket));
+    });
+  });
+}
+
+/** Listens on a path; each connection is handed over. */
+export function listenSocket(path: string, onSocket: (socket: Socket) => void): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = createServer(onSocket);
+    server.once("error", reject);
+    server.listen(path, () => resolve(server));
+  });
+}

@@ -1,0 +1,163 @@
+/** The gateway as a process of its own, on a bitcoind that runs already or on a simulated chain inside. */
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import type { ChannelPolicy } from "../../core/channel/context.ts";
+import { SeedSigner } from "../../core/keys/seed-signer.ts";
+import { MemoryStore } from "../../core/node/memory-store.ts";
+import type { ChainSource, ChainWallet } from "../../core/ports/chain.ts";
+import type { Crypto } from "../../core/ports/crypto.ts";
+import { channelId, milliSatoshi, publicKey, satoshi } from "../../core/primitives/brands.ts";
+import { fromHex, toHex } from "../../core/primitives/bytes.ts";
+import type { ChannelType } from "../../core/transactions/terms.ts";
+import { BitcoindRpc } from "../../gateway/chain/bitcoind/rpc.ts";
+import { BitcoindSource } from "../../gateway/chain/bitcoind/source.ts";
+import { BitcoindWallet } from "../../gateway/chain/bitcoind/wallet.ts";
+import { type CryptoPreference, chooseCrypto } from "../../gateway/crypto/choose.ts";
+import { Gateway } from "../../gateway/gateway.ts";
+import { openSqliteStore } from "../../gateway/store/sqlite-store.ts";
+import { startSimLab } from "../chain/sim-lab.ts";
+import { ChainDesk } from "../demo/chain-desk.ts";
+import { openLink } from "../links/open-link.ts";
+import { emitEvent, type JsonObject, type Methods, serveControl } from "./control.ts";
+import { channelEventJson, displayHash, plain, recordJson } from "./node-events.ts";
+
+const TICK_MS = 50;
+const POLL_MS = 100;
+const WALLET = "picobolt";
+
+const { values } = parseArgs({
+  options: {
+    folder: { type: "string" },
+    chain: { type: "string" },
+    "rpc-port": { type: "string" },
+    cookie: { type: "string" },
+    link: { type: "string", multiple: true },
+    crypto: { type: "string", default: "auto" },
+    policy: { type: "string", default: "{}" },
+    store: { type: "string", default: "sqlite" },
+    seed: { type: "string" },
+  },
+});
+
+interface Chain {
+  readonly source: ChainSource;
+  readonly wallet: ChainWallet;
+  readonly methods: Methods;
+}
+
+async function openChain(crypto: Crypto): Promise<Chain> {
+  if (values.chain === "sim") {
+    const lab = startSimLab(crypto);
+    const wallet = await lab.wallet(WALLET);
+    const desk = await ChainDesk.open(lab, crypto);
+    return { source: await lab.source(), wallet, methods: desk.methods() };
+  }
+  const port = Number(values["rpc-port"]);
+  const cookieFile = values.cookie;
+  if (!port || !cookieFile) throw new Error("--chain bitcoind needs --rpc-port and --cookie");
+  const connect = () => new BitcoindRpc({ port, auth: { cookieFile } });
+  const source = await BitcoindSource.open(connect(), { pollMs: POLL_MS, crypto });
+  return { source, wallet: await BitcoindWallet.open(connect(), WALLET), methods: {} };
+}
+
+function seedOf(folder: string): Uint8Array {
+  const file = join(folder, "seed");
+  if (!existsSync(file)) {
+    const seed = values.seed ? fromHex(values.seed) : randomBytes(32);
+    writeFileSync(file, toHex(seed), { mode: 0o600 });
+  }
+  return fromHex(readFileSync(file, "utf8").trim());
+}
+
+async function main(): Promise<void> {
+  const { folder } = values;
+  if (!folder) throw new Error("--folder is missing");
+  mkdirSync(folder, { recursive: true });
+  const crypto = chooseCrypto(values.crypto as CryptoPreference);
+  const { source, wallet, methods } = await openChain(crypto);
+  const store =
+    values.store === "memory" ? new MemoryStore() : openSqliteStore(join(folder, "gateway.sqlite"));
+  const gateway = await Gateway.start({
+    crypto,
+    entropy: { random: (length) => new Uint8Array(randomBytes(length)) },
+    store,
+    signer: new SeedSigner(crypto, seedOf(folder)),
+    source,
+    wallet,
+    policy: JSON.parse(values.policy ?? "{}") as Partial<ChannelPolicy>,
+    timing: {
+      pingAfterMs: 500,
+      deadAfterMs: 1500,
+      handshakeTimeoutMs: 1500,
+      minBackoffMs: 100,
+      maxBackoffMs: 1000,
+    },
+    nowMs: Date.now(),
+    events: {
+      onChannelEvent: (id, event) =>
+        emitEvent("channel", { id: toHex(id), ...channelEventJson(event) }),
+      onPeer: (peer, state, reason) =>
+        emitEvent("peer", { peer: toHex(peer), state, reason: reason ?? "" }),
+      onBlock: (height) => emitEvent("block", { height }),
+      onPublished: ({ txid, ...step }) =>
+        emitEvent("published", {
+          ...(plain(step) as JsonObject),
+          txid: txid ? displayHash(txid) : "",
+        }),
+      onDeviceFunded: (device, txid, amount) =>
+        emitEvent("deviceFunded", { device: toHex(device), txid: displayHash(txid), amount }),
+      onAlarm: (text) => emitEvent("alarm", { text }),
+    },
+  });
+  for (const link of values.link ?? []) {
+    const [name, peer] = link.split("=") as [string, string | undefined];
+    gateway.attach(await openLink(name), peer ? publicKey(fromHex(peer)) : undefined);
+  }
+  const timer = setInterval(() => gateway.tick(Date.now()), TICK_MS);
+  serveControl({ ...methodsOf(gateway), ...methods }, () => {
+    clearInterval(timer);
+    void gateway.stop().finally(() => process.exit(0));
+  });
+  emitEvent("started", {
+    nodeId: toHex(gateway.node.nodeId),
+    crypto: crypto.name,
+    store: store.name,
+    chain: source.name,
+    balance: await wallet.balance(),
+    payoutScript: toHex(gateway.payout),
+  });
+}
+
+function methodsOf(gateway: Gateway): Methods {
+  return {
+    attach: async ({ link }: JsonObject) => {
+      const [name, peer] = (link as string).split("=") as [string, string | undefined];
+      gateway.attach(await openLink(name), peer ? publicKey(fromHex(peer)) : undefined);
+    },
+    open: ({ peer, fundingSatoshis, pushMsat, channelType }: JsonObject) =>
+      toHex(
+        gateway.node.open({
+          remoteNodeId: publicKey(fromHex(peer as string)),
+          channelType: ((channelType as string) ?? "zero_fee_commitments") as ChannelType,
+          fundingSatoshis: satoshi(fundingSatoshis as number),
+          pushMsat: milliSatoshi((pushMsat as number) ?? 0),
+          feeratePerKw: 1000,
+        }),
+      ),
+    close: ({ channel, feeratePerKw }: JsonObject) => {
+      const id = channelId(fromHex(channel as string));
+      gateway.node.command(id, { type: "close", feeratePerKw: feeratePerKw as number });
+    },
+    channels: () =>
+      gateway.node
+        .channels()
+        .flatMap(({ channel }) => (channel.kind === "live" ? [recordJson(channel.record)] : [])),
+  };
+}
+
+main().catch((cause: unknown) => {
+  process.stderr.write(`${cause instanceof Error ? (cause.stack ?? cause.message) : cause}\n`);
+  process.exit(1);
+});
