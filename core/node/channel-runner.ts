@@ -56,8 +56,8 @@ export class ChannelRunner {
   private stopped = false;
   /** Ends of links in the queue: whatever is sent before they are worked on would reach a newer link. */
   private linksLost = 0;
-  /** What halting leaves behind: what the chain told, and commands whose fate the store knows. */
-  private readonly left: Input[] = [];
+  /** What came since the channel halted, and before it commands whose fate the store knows. */
+  private left: Input[] = [];
   /** References that were proposed in this session and are not yet signed. */
   private proposed: ReferenceSet | undefined;
 
@@ -100,7 +100,8 @@ export class ChannelRunner {
   /** Takes an input; it is worked on at once where nothing else is under way. */
   input(input: Input): void {
     if (this.stopped) {
-      this.leave(input);
+      if (input.type === "disconnected") this.left = withoutLink(this.left);
+      else this.leave(input);
       return;
     }
     if (input.type === "disconnected") this.forgetMessages();
@@ -115,7 +116,7 @@ export class ChannelRunner {
 
   /** What a lost link brought and nobody has read counts as lost with it. */
   private forgetMessages(): void {
-    this.queue = this.queue.filter(({ type }) => type !== "message" && type !== "connected");
+    this.queue = withoutLink(this.queue);
     this.linksLost++;
   }
 
@@ -123,7 +124,7 @@ export class ChannelRunner {
     if (isCommand(input)) this.host.notify(this, { type: "rejected", command: input, reason });
   }
 
-  /** After a reload: what the chain told meanwhile goes to the successor, and every command's fate is told. */
+  /** After a reload: what came meanwhile goes to the successor, and every command's fate is told. */
   handOver(successor: ChannelRunner | undefined): void {
     for (const input of this.left.splice(0)) {
       if (isCommand(input)) {
@@ -179,14 +180,15 @@ export class ChannelRunner {
     for (const update of proposed) this.leave(commandOf(update));
     this.leave(failed);
     for (const input of this.queue.splice(0)) this.leave(input);
+    this.left = withoutLink(this.left);
     this.host.halted(this, cause);
   }
 
-  /** Keeps what must not be lost with a halted channel. */
+  /** Keeps what must not be lost with a halted channel; what belonged to the link that halting ended is. */
   private leave(input: Input | undefined): void {
-    if (!input) return;
-    if (input.type === "confirmed" || input.type === "reorganised") this.left.push(input);
-    else if (isCommand(input) && this.left.length < MAX_QUEUED_INPUTS) this.left.push(input);
+    if (!input || input.type === "tip") return;
+    if (!isVital(input) && this.left.length >= MAX_QUEUED_INPUTS) return;
+    this.left.push(input);
   }
 
   private work(input: Input): Promise<void> | undefined {
@@ -326,6 +328,10 @@ export class ChannelRunner {
 /** Inputs without which the channel would misjudge its link or the chain: never dropped, and never sent by a peer. */
 function isVital({ type }: Input): boolean {
   return ["connected", "disconnected", "tip", "confirmed", "reorganised"].includes(type);
+}
+
+function withoutLink(inputs: readonly Input[]): Input[] {
+  return inputs.filter(({ type }) => type !== "message" && type !== "connected");
 }
 
 function isProposed(update: Update | undefined, payments: Uint8Array): boolean {

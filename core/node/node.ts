@@ -357,7 +357,6 @@ export class Node implements RunnerHost {
       assert(record, "a restored channel has a record");
       this.nextKeyIndex = Math.max(this.nextKeyIndex, record.terms.keyIndex + 1);
       this.watchAgain(runner, record);
-      if (this.isConnected(record.remoteNodeId)) runner.input({ type: "connected" });
     } catch (cause) {
       const text = cause instanceof Error ? cause.message : String(cause);
       const name = toHex(stored.channelId).slice(0, 16);

@@ -38,9 +38,12 @@ export class CheckingStore implements Store {
   async load(): Promise<readonly StoredChannel[]> {
     const all = await this.inner.load();
     return all.map((one) => {
-      const { record } = one;
-      if (record instanceof Uint8Array) return one;
-      return { ...one, record: encodeRecord(record.live as ChannelRecord) };
+      const { record: kept } = one;
+      const live = kept instanceof Uint8Array ? undefined : (kept.live as ChannelRecord);
+      const record = kept instanceof Uint8Array ? kept : encodeRecord(kept.live as ChannelRecord);
+      const decoded = live ?? decodeRecord(record, this.basepointsOf);
+      this.newest.set(toHex(one.channelId), decoded);
+      return { ...one, record };
     });
   }
 
