@@ -1,6 +1,5 @@
 /** Somebody else's zero-fee commitment as a claim: its P2A anchor can be spent by anyone who pays the fee (BOLT 3, BIP 431). */
 import type { Claim } from "../../core/chain/monitor/watched.ts";
-import type { Outpoint } from "../../core/ports/chain.ts";
 import { blockHeight, satoshi, txid } from "../../core/primitives/brands.ts";
 import { equal, toHex } from "../../core/primitives/bytes.ts";
 import { ProtocolViolation } from "../../core/primitives/errors.ts";
@@ -10,9 +9,7 @@ import { scanTransaction } from "./bitcoind/block-scan.ts";
 
 const TRUC_VERSION = 3;
 
-export type AnyoneClaim =
-  | { readonly claim: Claim; readonly spends: Outpoint }
-  | { readonly refusal: string };
+export type AnyoneClaim = { readonly claim: Claim } | { readonly refusal: string };
 
 /** `raw` comes from outside: whatever is wrong with it is a refusal with its reason. */
 export function anyoneClaim(raw: Uint8Array, feeratePerKw: number): AnyoneClaim {
@@ -45,5 +42,5 @@ export function anyoneClaim(raw: Uint8Array, feeratePerKw: number): AnyoneClaim 
       feeSatoshis: satoshi(0),
     },
   };
-  return { claim, spends: input.outpoint };
+  return { claim };
 }

@@ -6,10 +6,10 @@ import { type BlockHeight, blockHeight } from "../../core/primitives/brands.ts";
 import type { ChainPublisher } from "./publisher.ts";
 
 /** What is followed for: the part of a Node that blocks concern. */
-export type FollowedNode = Pick<
-  Node,
-  "blockConnected" | "rewind" | "setFeerates" | "isIdle" | "channels"
->;
+export interface FollowedNode extends Pick<Node, "rewind" | "setFeerates" | "channels"> {
+  readonly isIdle: boolean;
+  blockConnected(block: BlockEvent): void;
+}
 
 export interface FollowOptions {
   readonly node: FollowedNode;

@@ -51,6 +51,8 @@ export class Publication {
   #running: Promise<BroadcastResult> | undefined;
   #again = false;
   #quietRounds = 0;
+  /** Turns in a row that the node refused. */
+  refusedRounds = 0;
   #lastReason: string | undefined;
 
   constructor(
@@ -141,8 +143,7 @@ export class Publication {
     const outcome = await this.#broadcast(next.raws);
     if (!outcome.ok) {
       await this.#release(next.paid);
-      const held = before !== undefined && refusalOf(outcome.reason) === "outbid";
-      return held ? this.#broadcast(before.raws) : this.#refused(claim, outcome.reason);
+      return this.#outbid(claim, before, outcome.reason);
     }
     // A child that replaces another spends the other's coins; fee inputs are chosen anew.
     if (claim.needs?.type === "fee-inputs") await this.#release(before?.paid);
@@ -150,6 +151,16 @@ export class Publication {
     const dearer = before !== undefined && next.feeratePerKw > before.feeratePerKw;
     this.#told(dearer ? "bumped" : "published", next);
     return this.#accepted(outcome);
+  }
+
+  /** What is in the mempool already may be better: ours from before, or our commitment with somebody else's child. */
+  async #outbid(claim: Claim, before: Sent | undefined, reason: string): Promise<BroadcastResult> {
+    const mayStand = before !== undefined || claim.needs?.type === "anchor-child";
+    if (mayStand && refusalOf(reason) === "outbid") {
+      const standing = await this.#broadcast(before?.raws ?? [claim.raw]);
+      if (standing.ok) return this.#accepted(standing);
+    }
+    return this.#refused(claim, reason);
   }
 
   /** The transactions to send, with what the wallet adds. */
@@ -210,12 +221,14 @@ export class Publication {
 
   #accepted(outcome: BroadcastResult): BroadcastResult {
     this.#quietRounds = 0;
+    this.refusedRounds = 0;
     this.#lastReason = undefined;
     return outcome;
   }
 
   /** Told once; what the next blocks probably explain only where they do not. */
   #refused(claim: Claim, reason: string): BroadcastResult {
+    this.refusedRounds++;
     const quiet = QUIET.includes(refusalOf(reason));
     if (quiet && ++this.#quietRounds <= QUIET_ROUNDS) return { ok: false, reason };
     if (reason !== this.#lastReason) {

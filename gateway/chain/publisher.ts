@@ -1,6 +1,7 @@
 /** Publishes what the channels ask for until it confirms: the NodeChain of whoever has a Bitcoin node and coins (BOLT 5, BIP 431). */
 
 import { signKeyedAnchor } from "../../core/chain/monitor/close-locally.ts";
+import { MIN_FEERATE_PER_KW } from "../../core/chain/monitor/fees.ts";
 import type { Claim } from "../../core/chain/monitor/watched.ts";
 import type { NodeChain } from "../../core/node/options.ts";
 import type {
@@ -12,8 +13,9 @@ import type {
 } from "../../core/ports/chain.ts";
 import type { Crypto } from "../../core/ports/crypto.ts";
 import type { ChannelSigner } from "../../core/ports/signer.ts";
-import { blockHeight, type ChannelId, type Txid } from "../../core/primitives/brands.ts";
+import { blockHeight, type ChannelId, txid } from "../../core/primitives/brands.ts";
 import { toHex } from "../../core/primitives/bytes.ts";
+import { parseTransaction } from "../../core/transactions/transaction.ts";
 import { anyoneClaim } from "./anyone-claim.ts";
 import { scanTransaction } from "./bitcoind/block-scan.ts";
 import { Publication, type PublicationStep } from "./publication.ts";
@@ -36,18 +38,29 @@ export interface PublisherStep extends Omit<PublicationStep, "claim" | "type"> {
   readonly purpose: Claim["purpose"] | "mutual-close";
 }
 
+/** As of a NodeChain, with the node's answer. */
+export interface Entrusted {
+  publish(channelId: ChannelId, claim: Claim): Promise<BroadcastResult>;
+  publishClose(channelId: ChannelId, raw: Uint8Array): Promise<BroadcastResult>;
+}
+
 /** Claims that are under way at a time; beyond it new ones wait for the next block. */
 export const MAX_PUBLICATIONS = 20_000;
-/** Of them, commitments of others. */
-export const MAX_ANYONE_PUBLICATIONS = 256;
+/** Of them, those that others entrusted to us; a device that sleeps asks once. */
+export const MAX_ENTRUSTED = 4_096;
+export const MAX_ENTRUSTED_BY_ONE = 128;
+/** Entrusted claims that the node refuses for so long are given up. */
+const MAX_REFUSED_ROUNDS = 144;
+/** Our coins pay at most this many times what the next blocks take. */
+const ENTRUSTED_FEE_FACTOR = 2;
 
 interface Entry {
   readonly key: string;
   readonly channelId?: ChannelId;
   readonly purpose: PublisherStep["purpose"];
   readonly publication: Publication;
-  /** Where the transaction's first input comes from: its spend ends an entry that nobody asks for again. */
-  readonly spends?: string;
+  /** Who entrusted it, and what it spends: it goes on unasked until that is spent in a block. */
+  readonly entrusted?: { readonly by: string; readonly spends: readonly string[] };
   /** The block after which it was asked for. */
   round: number;
 }
@@ -76,17 +89,31 @@ export class ChainPublisher implements NodeChain {
   }
 
   publishClose(channelId: ChannelId, raw: Uint8Array): void {
-    const txid = scanTransaction(raw).txid as Txid;
-    const id = `close:${toHex(txid)}`;
-    const claim: Claim = {
-      id,
-      purpose: "sweep",
-      raw,
-      txid,
-      deadline: blockHeight(0),
-      feeratePerKw: 0,
+    const claim = closeClaim(raw);
+    const purpose = "mutual-close" as const;
+    void this.#want(`${toHex(channelId)}/${claim.id}`, claim, { channelId, purpose });
+  }
+
+  /** For a device: what it asks for once goes on until it confirms, paid by our coins where it needs any. Never throws. */
+  entrusted(owner: Uint8Array): Entrusted {
+    const by = toHex(owner);
+    const entrust = async (
+      channelId: ChannelId,
+      claimOf: () => Claim,
+      purpose: PublisherStep["purpose"],
+    ): Promise<BroadcastResult> => {
+      try {
+        const claim = claimOf();
+        const key = `${by}/${toHex(channelId)}/${claim.id}`;
+        return await this.#entrust(key, claim, { by, channelId, purpose });
+      } catch (error) {
+        return { ok: false, reason: `this is no transaction: ${(error as Error).message}` };
+      }
     };
-    void this.#want(`${toHex(channelId)}/${id}`, claim, { channelId, purpose: "mutual-close" });
+    return {
+      publish: (channelId, claim) => entrust(channelId, () => claim, claim.purpose),
+      publishClose: (channelId, raw) => entrust(channelId, () => closeClaim(raw), "mutual-close"),
+    };
   }
 
   /**
@@ -96,14 +123,7 @@ export class ChainPublisher implements NodeChain {
   async bumpByAnyone(raw: Uint8Array, feeratePerKw: number): Promise<BroadcastResult> {
     const found = anyoneClaim(raw, feeratePerKw);
     if ("refusal" in found) return { ok: false, reason: found.refusal };
-    const { claim, spends } = found;
-    const others = [...this.#entries.values()].filter((entry) => entry.spends !== undefined);
-    if (!this.#entries.has(claim.id) && others.length >= MAX_ANYONE_PUBLICATIONS) {
-      return { ok: false, reason: "too many commitments are being bumped: try again later" };
-    }
-    this.#options.source.watchOutpoint(spends);
-    const from = outpointText(spends);
-    return this.#want(claim.id, claim, { purpose: "commitment", spends: from });
+    return this.#entrust(found.claim.id, found.claim, { by: "anyone", purpose: "commitment" });
   }
 
   /** While blocks of the past are read again nothing is sent: what is asked for after the last of them counts. */
@@ -119,14 +139,17 @@ export class ChainPublisher implements NodeChain {
 
   /** The node has worked on a block: what it no longer asks for ends, what others entrusted goes on. */
   blockDone(transactions: readonly ConfirmedTransaction[] = []): void {
-    const spent = new Set(transactions.flatMap(({ raw }) => scanSpends(raw)));
-    const txids = transactions.map(({ txid }) => txid);
+    const spent = new Set(transactions.flatMap(({ raw }) => scanTransaction(raw).spends));
+    const txids = transactions.map((one) => one.txid);
     for (const entry of [...this.#entries.values()]) {
-      const { publication, spends } = entry;
+      const { publication, entrusted } = entry;
       if (txids.length > 0 && publication.isAmong(txids)) this.#tellConfirmed(entry);
-      const over = spends === undefined ? entry.round < this.#round : spent.has(spends);
+      const over = entrusted
+        ? entrusted.spends.some((key) => spent.has(key)) ||
+          publication.refusedRounds > MAX_REFUSED_ROUNDS
+        : entry.round < this.#round;
       if (over) this.#end(entry);
-      else if (spends !== undefined && !this.#held) void publication.send();
+      else if (entrusted && !this.#held) void publication.send();
     }
     this.#round++;
   }
@@ -144,10 +167,36 @@ export class ChainPublisher implements NodeChain {
     await this.#ending;
   }
 
+  async #entrust(
+    key: string,
+    claim: Claim,
+    { by, ...rest }: Pick<Entry, "channelId" | "purpose"> & { readonly by: string },
+  ): Promise<BroadcastResult> {
+    const spends = [...scanTransaction(claim.raw).spends];
+    const others = [...this.#entries.values()].filter((entry) => entry.entrusted !== undefined);
+    const byThem = others.filter(({ entrusted }) => entrusted?.by === by);
+    const full = others.length >= MAX_ENTRUSTED || byThem.length >= MAX_ENTRUSTED_BY_ONE;
+    if (full && !this.#entries.has(key)) {
+      return { ok: false, reason: "too many claims are entrusted already: try again later" };
+    }
+    for (const { outpoint } of parseTransaction(claim.raw).inputs) this.watch(outpoint);
+    const feeratePerKw = await this.#capped(claim.feeratePerKw);
+    return this.#want(key, { ...claim, feeratePerKw }, { ...rest, entrusted: { by, spends } });
+  }
+
+  async #capped(feeratePerKw: number): Promise<number> {
+    try {
+      const now = await this.#options.source.feeratePerKw("now");
+      return Math.min(feeratePerKw, now * ENTRUSTED_FEE_FACTOR);
+    } catch {
+      return Math.min(feeratePerKw, MIN_FEERATE_PER_KW); // the node does not answer: no more than must be
+    }
+  }
+
   #want(
     key: string,
     claim: Claim,
-    rest: Pick<Entry, "channelId" | "purpose" | "spends">,
+    rest: Pick<Entry, "channelId" | "purpose" | "entrusted">,
   ): Promise<BroadcastResult> {
     const known = this.#entries.get(key);
     const entry = known ?? this.#add(key, claim, rest);
@@ -164,7 +213,7 @@ export class ChainPublisher implements NodeChain {
   #add(
     key: string,
     claim: Claim,
-    rest: Pick<Entry, "channelId" | "purpose" | "spends">,
+    rest: Pick<Entry, "channelId" | "purpose" | "entrusted">,
   ): Entry | undefined {
     if (this.#entries.size >= MAX_PUBLICATIONS) return undefined;
     const { source, wallet } = this.#options;
@@ -205,17 +254,22 @@ export class ChainPublisher implements NodeChain {
 
   #tellConfirmed(entry: Entry): void {
     const { claim } = entry.publication;
-    const { txid, feeratePerKw } = claim;
     const { channelId, purpose } = entry;
     const named = { claimId: claim.id, purpose, ...(channelId ? { channelId } : {}) };
-    this.#options.onStep?.({ type: "confirmed", txid, feeratePerKw, ...named });
+    const { txid: id, feeratePerKw } = claim;
+    this.#options.onStep?.({ type: "confirmed", txid: id, feeratePerKw, ...named });
   }
 }
 
-function scanSpends(raw: Uint8Array): readonly string[] {
-  return scanTransaction(raw).spends;
-}
-
-function outpointText({ txid, vout }: Outpoint): string {
-  return `${toHex(txid)}:${vout}`;
+function closeClaim(raw: Uint8Array): Claim {
+  const id = txid(scanTransaction(raw).txid);
+  const deadline = blockHeight(0);
+  return {
+    id: `close:${toHex(id)}`,
+    purpose: "sweep",
+    raw,
+    txid: id,
+    deadline,
+    feeratePerKw: 0,
+  };
 }
