@@ -33,20 +33,35 @@ export class ChannelLife {
   /** Alice opens to Bob; who pays whom, what is lost and who dies is always the same. */
   async live({ channelType, short = false }: LifeOptions): Promise<void> {
     const { alice, bob } = this;
-    for (const player of [alice, bob]) await player.start(this.#height, this.#nowMs);
-    await this.#connect();
-    await this.#open(channelType);
-    await this.#push(alice, [1_000]);
+    await this.begin(channelType);
+    await this.push(alice, [1_000]);
     await this.#htlc(alice, bob, 50_000_000, "fulfil");
     if (!short) {
       await this.#payments();
       for (let deliveries = 0; deliveries < 9; deliveries++) await this.#cutAfter(deliveries);
       if (channelType !== "zero_fee_commitments") await this.#newFeerate();
       for (const deliveries of [1, 3, 6]) await this.#dieAfter(deliveries);
-      await this.#push(bob, [1]);
+      await this.push(bob, [1]);
     }
     await this.#close();
-    for (const player of [alice, bob]) await player.kill();
+    await this.end();
+  }
+
+  /** Both nodes start, and the channel is open and deep enough. */
+  async begin(channelType: ChannelType): Promise<void> {
+    for (const player of [this.alice, this.bob]) await player.start(this.#height, this.#nowMs);
+    await this.#connect();
+    await this.#open(channelType);
+  }
+
+  async end(): Promise<void> {
+    for (const player of [this.alice, this.bob]) await player.kill();
+  }
+
+  /** One push of these payments, until nothing moves. */
+  async push(payer: Player, amountsMsat: readonly number[]): Promise<void> {
+    await this.#startPush(payer, amountsMsat);
+    await this.#flow();
   }
 
   async #connect(): Promise<void> {
@@ -124,15 +139,15 @@ export class ChannelLife {
   /** Pushes and HTLCs in both directions, alone, crossing and in batches. */
   async #payments(): Promise<void> {
     const { alice, bob } = this;
-    await this.#push(bob, [2_500]);
+    await this.push(bob, [2_500]);
     await this.#startPush(alice, [1_001]);
     await this.#startPush(bob, [1_002, 1_003]);
     await this.#flow();
-    await this.#push(
+    await this.push(
       alice,
       Array.from({ length: 10 }, (_, i) => 1_000 + i),
     );
-    await this.#push(
+    await this.push(
       bob,
       Array.from({ length: 100 }, (_, i) => 1 + i),
     );
@@ -185,11 +200,6 @@ export class ChannelLife {
     const [raw] = this.alice.closes;
     if (raw === undefined) throw new Error(`no mutual close: ${complaints(this)}`);
     await this.#mine(UNTIL_FORGOTTEN, [raw]);
-  }
-
-  async #push(payer: Player, amountsMsat: readonly number[]): Promise<void> {
-    await this.#startPush(payer, amountsMsat);
-    await this.#flow();
   }
 
   async #startPush(payer: Player, amountsMsat: readonly number[]): Promise<void> {

@@ -1,0 +1,34 @@
+/** `npm run bench -- --json` prints one object and nothing else, with the keys that other programs read; times are not judged. */
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { expect, test } from "vitest";
+import { projectFolder } from "../architecture/sources.ts";
+
+const positive = expect.toSatisfy((value) => typeof value === "number" && value > 0);
+
+function bench(...words: readonly string[]) {
+  const parameters = ["--import", "tsx", "test/bench/main.ts", "--quick", ...words];
+  return promisify(execFile)(process.execPath, parameters, { cwd: projectFolder });
+}
+
+test("--json: one object on stdout, every figure positive", async () => {
+  const { stdout } = await bench("--json");
+  expect(stdout.trim().split("\n")).toHaveLength(1);
+  const perBatch = { "1": positive, "10": positive, "1000": positive };
+  expect(JSON.parse(stdout)).toMatchObject({
+    push: { memory: perBatch, durable: perBatch, floor_ratio: positive },
+    htlc: { memory: positive, durable: positive, floor_ratio: positive },
+    wire: { push_bytes: positive, htlc_bytes: positive },
+    record_bytes: positive,
+    flash_bytes_per_payment: positive,
+    xs: { push_compute: positive },
+    crypto: expect.stringMatching(/^(libsecp256k1|noble)$/),
+  });
+});
+
+test("the table names the provider and what is included", async () => {
+  const { stdout } = await bench();
+  expect(stdout).toMatch(/crypto by (libsecp256k1|noble)/);
+  expect(stdout).toContain("BOLT 8 encryption");
+  expect(stdout).toMatch(/push, one payment +[\d,]+ +[\d,]+ +[\d,]+ +\d\.\d\dx/);
+});

@@ -1,0 +1,113 @@
+/** The bench's two faces: a table for people, and one JSON object whose keys later work extends and never renames. */
+import { type Figures, perSecond, type Rates } from "./figures.ts";
+import type { CurveOperation } from "./floor.ts";
+import { BATCHES } from "./payments.ts";
+
+export function asJson(figures: Figures): Readonly<Record<string, unknown>> {
+  const { memory, durable, wire } = figures;
+  return {
+    push: {
+      memory: ratesOf(memory),
+      durable: ratesOf(durable),
+      floor_ratio: rounded(memory.push[1].floorRatio, 3),
+      floor_us: rounded(memory.push[1].floorMicros, 1),
+      one_at_a_time_1000: Math.round(perSecond(memory.push[1000], 1000)),
+    },
+    htlc: {
+      memory: Math.round(perSecond(memory.htlc, 1)),
+      durable: rounded(perSecond(durable.htlc, 1), 1),
+      floor_ratio: rounded(memory.htlc.floorRatio, 3),
+      floor_us: rounded(memory.htlc.floorMicros, 1),
+    },
+    wire: { push_bytes: wire.pushBytes, htlc_bytes: wire.htlcBytes },
+    record_bytes: figures.recordBytes,
+    flash_bytes_per_payment: figures.flashBytesPerPayment,
+    xs: { push_compute: figures.pushCompute },
+    memory_bytes: figures.residentBytes,
+    crypto: figures.crypto,
+  };
+}
+
+/** Payments per second; batches of 1000 by a payer that always has more. */
+function ratesOf({ push, busy }: Rates): Readonly<Record<string, number>> {
+  return {
+    "1": Math.round(perSecond(push[1], 1)),
+    "10": Math.round(perSecond(push[10], 10)),
+    "1000": Math.round(perSecond(busy, 1000)),
+  };
+}
+
+export function asTable(figures: Figures): string {
+  const { memory, durable, wire, pushFloor, htlcFloor } = figures;
+  const row = (name: string, ...cells: readonly string[]) =>
+    `  ${name.padEnd(34)}${cells.map((cell) => cell.padStart(14)).join("")}`;
+  const rates = BATCHES.map((batch) =>
+    row(
+      batch === 1 ? "push, one payment" : `push, batches of ${batch}`,
+      grouped(perSecond(memory.push[batch], batch)),
+      grouped(perSecond(durable.push[batch], batch)),
+      grouped((batch * 1e6) / memory.push[batch].floorMicros),
+      ratio(memory.push[batch].floorRatio),
+    ),
+  );
+  return [
+    `picobolt, two whole nodes in one process, crypto by ${figures.crypto}`,
+    "Frames, BOLT 8 encryption and CBOR are included on both sides; medians of several rounds.",
+    "",
+    row("payments per second", "in memory", "durable", "crypto floor", "time/floor"),
+    ...rates,
+    row(
+      "push, 1000s, always more to pay",
+      ...[memory, durable].map(({ busy }) => grouped(perSecond(busy, 1000))),
+    ),
+    row(
+      "HTLC, added and fulfilled",
+      grouped(perSecond(memory.htlc, 1)),
+      grouped(perSecond(durable.htlc, 1)),
+      grouped(1e6 / memory.htlc.floorMicros),
+      ratio(memory.htlc.floorRatio),
+    ),
+    "",
+    row("bytes on the wire", `push ${wire.pushBytes}`, `HTLC ${wire.htlcBytes}`),
+    row("record of an idle channel", `${figures.recordBytes} bytes`),
+    row("flash written per push", `${figures.flashBytesPerPayment} bytes`),
+    row("XS compute per push, payee", grouped(figures.pushCompute)),
+    row("memory of this process", `${Math.round(figures.residentBytes / 1e6)} MB`),
+    "",
+    "  The floor is what the payment's curve operations take alone, both nodes together:",
+    ...floorLines("push", pushFloor, memory.push[1].floorMicros),
+    ...floorLines("HTLC", htlcFloor, memory.htlc.floorMicros),
+    `  durable: SQLite, WAL, synchronous=FULL, every commit flushed. ${Math.round(figures.seconds)} s in all.`,
+  ].join("\n");
+}
+
+const SHORT: Readonly<Partial<Record<CurveOperation, string>>> = {
+  publicKeyOf: "point",
+  publicKeyTweakAdd: "point+tweak",
+  publicKeyTweakMultiply: "point*tweak",
+  publicKeyAdd: "point+point",
+};
+
+function floorLines(name: string, floor: Figures["pushFloor"], micros: number): string[] {
+  const { counts } = floor;
+  const times = Object.entries(floor.timeEach(20));
+  const words = times
+    .filter(([, time]) => time >= 1)
+    .map(([operation, time]) => {
+      const label = SHORT[operation as CurveOperation] ?? operation;
+      return `${counts[operation]} ${label} (${time.toFixed(0)} µs)`;
+    });
+  return [`  ${name}: ${words.join(", ")}: ${micros.toFixed(0)} µs`];
+}
+
+function grouped(value: number): string {
+  return Math.round(value).toLocaleString("en-US");
+}
+
+function ratio(value: number): string {
+  return value < 0.1 || Number.isNaN(value) ? "" : `${value.toFixed(2)}x`;
+}
+
+function rounded(value: number, digits: number): number {
+  return Number(value.toFixed(digits));
+}
