@@ -4,23 +4,25 @@ import { MemoryStore } from "../../core/node/memory-store.ts";
 import type { ChannelType } from "../../core/transactions/terms.ts";
 import { FaultyStore, type StoreFault } from "../support/faulty-store.ts";
 import { HonestPair } from "../support/honest-app.ts";
-import { Pair, payment, type TestNode } from "../support/node-pair.ts";
+import { breath, Pair, payment, type TestNode } from "../support/node-pair.ts";
 import { Random } from "../support/random.ts";
+import { SlowStore } from "../support/slow-store.ts";
 
-const RUNS = Number(process.env.PICOBOLT_RUNS ?? 120);
+const DEFAULT_RUNS = 40;
 const STEPS = 80;
 const FUNDING_MSAT = 1_000_000_000;
 const PUSHED_MSAT = 400_000_000;
 /** Seeds that found bugs once. */
 const KEPT: readonly number[] = [];
-const given = process.env.PICOBOLT_SEED;
-const first = given === undefined ? 1 : Number(given);
-const seeds = Array.from({ length: given === undefined ? RUNS : 1 }, (_, i) => first + i);
+const { PICOBOLT_SEED: given, PICOBOLT_RUNS: wanted } = process.env;
+const first = Number(given ?? 1);
+const runs = Number(wanted ?? (given === undefined ? DEFAULT_RUNS : 1));
+const seeds = Array.from({ length: runs }, (_, i) => first + i);
 
 const CHANNEL_TYPES = ["zero_fee_commitments", "anchors", "static_remotekey"] as const;
 
 describe.each(CHANNEL_TYPES)("%s", (channelType) => {
-  test(`${seeds.length} random lives, from seed ${first}`, async () => {
+  test(`${runs} random lives from seed ${first}`, { timeout: 10_000 + runs * 2_000 }, async () => {
     for (const seed of [...KEPT, ...seeds]) {
       try {
         await live(channelType, new Random(seed));
@@ -35,11 +37,14 @@ describe.each(CHANNEL_TYPES)("%s", (channelType) => {
 class Disk {
   readonly inner = new MemoryStore();
   next: StoreFault | undefined;
-  faulty = this.fresh();
+  faulty!: FaultyStore;
+
+  constructor(private readonly slow: boolean) {}
 
   fresh(): FaultyStore {
     this.next = undefined;
-    this.faulty = new FaultyStore(this.inner, () => {
+    const disk = this.slow ? new SlowStore(this.inner) : this.inner;
+    this.faulty = new FaultyStore(disk, () => {
       const fault = this.next;
       this.next = undefined;
       if (fault !== undefined && fault !== "refuse") this.onCrash();
@@ -52,8 +57,8 @@ class Disk {
 }
 
 async function live(channelType: ChannelType, random: Random): Promise<void> {
-  const disks = { a: new Disk(), b: new Disk() };
-  const pair = await Pair.make({ diskA: disks.a.faulty, diskB: disks.b.faulty });
+  const disks = { a: new Disk(random.below(2) === 0), b: new Disk(random.below(2) === 0) };
+  const pair = await Pair.make({ diskA: disks.a.fresh(), diskB: disks.b.fresh() });
   const id = await pair.open({ channelType, pushMsat: PUSHED_MSAT });
   const start = { a: FUNDING_MSAT - PUSHED_MSAT, b: PUSHED_MSAT };
   const honest = new HonestPair(pair, id, start);
@@ -64,6 +69,7 @@ async function live(channelType: ChannelType, random: Random): Promise<void> {
   }
   for (let step = 0; step < STEPS; step++) {
     await act(honest, disks, random, channelType);
+    if (random.below(2) === 0) await breath();
     for (const who of ["a", "b"] as const) await reviveIfDead(honest, who, disks[who]);
     honest.react();
   }

@@ -13,6 +13,7 @@ import { Node } from "../../core/node/node.ts";
 import { packPayments } from "../../core/payments/push.ts";
 import type { Outpoint } from "../../core/ports/chain.ts";
 import type { Crypto } from "../../core/ports/crypto.ts";
+import type { ChannelSigner } from "../../core/ports/signer.ts";
 import type { Store } from "../../core/ports/store.ts";
 import {
   blockHeight,
@@ -71,6 +72,7 @@ export class TestNode {
   tamper: (message: Message) => readonly Message[] = (message) => [message];
   declineReason: string | undefined;
   private randomByte: number;
+  private readonly signers = new Map<number, ChannelSigner>();
 
   constructor(
     readonly name: string,
@@ -92,7 +94,16 @@ export class TestNode {
   }
 
   private check(disk: Store): CheckingStore {
-    return new CheckingStore(disk, (keyIndex) => this.signer.channel(keyIndex).basepoints);
+    return new CheckingStore(disk, (keyIndex) => this.channelSigner(keyIndex).basepoints);
+  }
+
+  /** One for each key index: making one costs as much as a payment. */
+  private channelSigner(keyIndex: number): ChannelSigner {
+    const known = this.signers.get(keyIndex);
+    if (known) return known;
+    const made = this.signer.channel(keyIndex);
+    this.signers.set(keyIndex, made);
+    return made;
   }
 
   async start(height = 100): Promise<this> {
@@ -154,7 +165,7 @@ export class TestNode {
     if (message.type === "funding_signed" && !stored) fault("funding_signed without a record");
     if (message.type !== "revoke_and_ack") return;
     const point = crypto.publicKeyOf(message.perCommitmentSecret as never);
-    const signer = this.signer.channel(stored?.terms.keyIndex ?? -1);
+    const signer = this.channelSigner(stored?.terms.keyIndex ?? 0);
     const revoked = signer.perCommitmentPoint(((stored?.localNumber ?? 0) - 1) as never);
     if (hex(point) !== hex(revoked)) fault("a secret left before its successor was stored");
   }
@@ -260,6 +271,14 @@ export class Pair {
     }
   }
 
+  /** Delivers, and lets stores that answer later answer, until nothing moves. */
+  async flow(): Promise<void> {
+    for (let quiet = 0; quiet < 3; quiet++) {
+      if (this.cable.pump() > 0) quiet = 0;
+      await breath();
+    }
+  }
+
   /** Mines blocks; `raws` are confirmed in the first of them. */
   mine(count: number, raws: readonly Uint8Array[] = []): void {
     for (let i = 0; i < count; i++) {
@@ -294,14 +313,14 @@ export class Pair {
     const raw = fundingTransaction(needed, this.height);
     const txid = transactionId(crypto, raw.transaction);
     this.a.node.command(temporaryId, { type: "funded", outpoint: { txid, vout: 0 } });
-    this.cable.pump();
-    await Promise.resolve();
+    await this.flow();
     const created = this.a.events("created").at(-1);
     if (!created)
       throw new Error(
         `not created: ${[...this.a.alarms, ...this.b.alarms].join("; ")} ${JSON.stringify([this.a.told, this.b.told])}`,
       );
     this.mine(3, [raw.bytes]);
+    await this.flow();
     return created.channelId;
   }
 
@@ -354,4 +373,9 @@ export function payment(amountMsat: number, count = 1): Uint8Array {
 
 export function hex(bytes: Uint8Array): string {
   return toHex(bytes);
+}
+
+/** Lets promises that are ready go on. */
+export async function breath(): Promise<void> {
+  for (let i = 0; i < 16; i++) await Promise.resolve();
 }
