@@ -89,6 +89,8 @@ export type ChannelEvent =
       readonly ending: Ending;
       readonly outputs: readonly OutputReport[];
       readonly tipHeight: BlockHeight;
+      /** What a person must know: funds may be lost (BOLT 5 "General Requirements"). */
+      readonly warning?: string;
     }
   | { readonly type: "closed"; readonly ending: Ending; readonly outputs: readonly OutputReport[] }
   | { readonly type: "peerSaid"; readonly severity: "error" | "warning"; readonly text: string }

@@ -52,5 +52,9 @@ export type Input =
   | { readonly type: "tip" }
   /** A confirmed transaction that creates or spends something of this channel. */
   | { readonly type: "confirmed"; readonly raw: Uint8Array; readonly height: BlockHeight }
-  /** The blocks from this height on left the chain. */
-  | { readonly type: "reorganised"; readonly fromHeight: BlockHeight };
+  /** The blocks from this height on left the chain, or are read again after a start. */
+  | {
+      readonly type: "reorganised";
+      readonly fromHeight: BlockHeight;
+      readonly isReread?: boolean;
+    };

@@ -7,7 +7,6 @@ import type {
   Resolution,
   WatchedChannel,
 } from "../chain/monitor/watched.ts";
-import type { BlockHeight } from "../primitives/brands.ts";
 import { equal } from "../primitives/bytes.ts";
 import { assert } from "../primitives/errors.ts";
 import {
@@ -20,6 +19,7 @@ import { archivedHtlc } from "./archive.ts";
 import type { Context } from "./context.ts";
 import type { Draft } from "./draft.ts";
 import { considerReady, fundingConfirmed } from "./funding.ts";
+import type { Input } from "./inputs.ts";
 import { resetSession } from "./proposals.ts";
 import { type ChannelRecord, isOpen, MAX_FACTS, type Phase } from "./record.ts";
 import { commitmentSpec, localState, remoteNextState, remoteState } from "./state.ts";
@@ -105,11 +105,14 @@ function concernsUs(context: Context, record: ChannelRecord, transaction: Transa
 }
 
 /** The blocks from `fromHeight` on are gone, and with them what they confirmed. */
-export function reorganised(draft: Draft, fromHeight: BlockHeight): void {
+export function reorganised(
+  draft: Draft,
+  { fromHeight, isReread = false }: Omit<Extract<Input, { type: "reorganised" }>, "type">,
+): void {
   const { record } = draft;
   if (record.fundingHeight !== undefined && record.fundingHeight >= fromHeight) {
     draft.change({ fundingHeight: undefined });
-    draft.notify({ type: "fundingReorganised" });
+    if (!isReread) draft.notify({ type: "fundingReorganised" });
   }
   const facts = record.facts.filter(({ height }) => height < fromHeight);
   if (facts.length === record.facts.length) return;
@@ -176,8 +179,9 @@ function publish(draft: Draft): void {
   for (const outpoint of resolution.watch) draft.emit({ type: "watch", outpoint });
   for (const claim of resolution.claims) draft.emit({ type: "publish", claim });
   tellHtlcs(draft, resolution);
-  const { ending, outputs } = resolution;
-  draft.notify({ type: "onChain", ending, outputs, tipHeight: context.tipHeight });
+  const { ending, outputs, warning } = resolution;
+  const told = { ending, outputs, tipHeight: context.tipHeight };
+  draft.notify({ type: "onChain", ...told, ...(warning === undefined ? {} : { warning }) });
   if (resolution.complete) {
     draft.notify({ type: "closed", ending, outputs });
     draft.ended = `closed on chain (${ending})`;

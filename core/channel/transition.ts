@@ -143,7 +143,7 @@ function perform(draft: Draft, input: Input): void {
       confirmed(draft, input);
       return;
     case "reorganised":
-      reorganised(draft, input.fromHeight);
+      reorganised(draft, input);
       return;
     case "open":
     case "funded":

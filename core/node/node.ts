@@ -159,9 +159,11 @@ export class Node implements RunnerHost {
   }
 
   /** The blocks from `fromHeight` on are told anew or are gone: what was learnt from them is dropped. */
-  rewind(fromHeight: BlockHeight): void {
+  rewind(fromHeight: BlockHeight, isReread = false): void {
     this.tipHeight = blockHeight(Math.min(this.tipHeight, Math.max(0, fromHeight - 1)));
-    for (const runner of this.table.live()) runner.input({ type: "reorganised", fromHeight });
+    for (const runner of this.table.live()) {
+      runner.input({ type: "reorganised", fromHeight, isReread });
+    }
   }
 
   blockConnected(block: Pick<BlockEvent, "height" | "transactions">): void {

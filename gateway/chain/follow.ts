@@ -44,7 +44,7 @@ export async function followChain(options: FollowOptions): Promise<ChainFollowin
   const { height: tip } = await source.tip();
   const from = await firstHeight(node, store, tip);
   publisher.hold();
-  node.rewind(from);
+  node.rewind(from, true);
   await idle(node);
   const follower = new Feed(options, tip);
   source.subscribe(

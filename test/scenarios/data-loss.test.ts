@@ -27,7 +27,10 @@ scenarios("an outdated node", (on) => {
       expect(s.a.steps).toEqual([]);
       await s.mine(1);
 
-      expect(s.a.events("onChain").at(-1)?.ending).toBe("future");
+      expect(s.a.events("onChain").at(-1)).toMatchObject({
+        ending: "future",
+        warning: expect.stringMatching(/our data is outdated/),
+      });
       const end = await s.toTheEnd();
       expect(s.a.stepsOf("published").map(({ purpose }) => purpose)).toEqual(["sweep"]);
       expect(end.b).toBe(430_000);
