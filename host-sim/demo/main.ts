@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 import { BitcoindUnavailable, findBitcoind } from "../../gateway/chain/bitcoind/provision.ts";
 import { hasSocat } from "../links/cable.ts";
+import { whyNoSerialLinks } from "../links/open-link.ts";
 import { tellStory } from "./story.ts";
 import { Timeline } from "./timeline.ts";
 import { World } from "./world.ts";
@@ -17,7 +18,8 @@ const HELP = `npm run demo -- [options]
   --help
 
   BITCOIND names a bitcoind to use; else PATH is searched, and on Debian and Ubuntu
-  one is unpacked privately. socat makes the serial ports.
+  one is unpacked privately. socat makes the serial ports; there it is installed where
+  it is missing, as root or by sudo. \`npm run --silent demo -- --json\` prints JSON alone.
 `;
 
 async function main(): Promise<number> {
@@ -37,16 +39,16 @@ async function main(): Promise<number> {
   }
   const { chain } = values;
   const timeline = new Timeline(values.json);
-  const socat = hasSocat();
-  if (!socat && chain === "bitcoind") {
-    throw new Error("socat is missing: it makes the serial ports (Debian: apt install socat)");
-  }
+  const noPorts = hasSocat()
+    ? await whyNoSerialLinks()
+    : "socat is missing, which makes them (Debian: apt install socat)";
+  if (noPorts && chain === "bitcoind") throw new Error(`no serial ports: ${noPorts}`);
   if (chain === "bitcoind") findBitcoind();
   timeline.heading("A gateway, a buyer and a vending machine");
-  if (!socat) timeline.say("note", "socat is missing: sockets stand in for serial ports");
+  if (noPorts) timeline.say("note", `sockets stand in for serial ports: ${noPorts}`);
   const world = await World.create({
     chain,
-    cables: socat ? "pty" : "socket",
+    cables: noPorts ? "socket" : "pty",
     onProgress: (line) => timeline.say("chain", line),
     onEvent: ({ from, event, fields }) => {
       if (process.env.DEBUG) process.stderr.write(`${from} ${event} ${JSON.stringify(fields)}\n`);

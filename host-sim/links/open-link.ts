@@ -1,18 +1,39 @@
 /** Opens a link by its name on a command line: `serial:/dev/ttyUSB0` or `socket:/path`. */
 import type { Link } from "../../core/ports/link.ts";
-import { SerialLink } from "./serial-link.ts";
 import { connectSocket } from "./socket-link.ts";
 
-export function openLink(name: string): Promise<Link> {
+export async function openLink(name: string): Promise<Link> {
   const at = name.indexOf(":");
   const kind = name.slice(0, at);
   const path = name.slice(at + 1);
   switch (kind) {
     case "serial":
-      return SerialLink.open(path);
+      return (await serialLinks()).open(path);
     case "socket":
       return connectSocket(path);
     default:
       throw new Error(`no such link: ${name}; use serial:/dev/… or socket:/path`);
+  }
+}
+
+/** Why serial ports cannot be opened on this machine; undefined: they can. */
+export async function whyNoSerialLinks(): Promise<string | undefined> {
+  return serialLinks().then(
+    () => undefined,
+    (cause: unknown) => (cause instanceof Error ? cause.message : String(cause)),
+  );
+}
+
+/** serialport is an optional package, and native: sockets do without it. */
+async function serialLinks() {
+  try {
+    return (await import("./serial-link.ts")).SerialLink;
+  } catch (cause) {
+    throw new Error(
+      "the npm package serialport does not load: npm ci builds it (needs a compiler)",
+      {
+        cause,
+      },
+    );
   }
 }

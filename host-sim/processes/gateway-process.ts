@@ -8,6 +8,7 @@ import { SeedSigner } from "../../core/keys/seed-signer.ts";
 import { MemoryStore } from "../../core/node/memory-store.ts";
 import type { ChainSource, ChainWallet } from "../../core/ports/chain.ts";
 import type { Crypto } from "../../core/ports/crypto.ts";
+import type { Store } from "../../core/ports/store.ts";
 import { channelId, milliSatoshi, publicKey, satoshi } from "../../core/primitives/brands.ts";
 import { fromHex, toHex } from "../../core/primitives/bytes.ts";
 import type { ChannelType } from "../../core/transactions/terms.ts";
@@ -16,7 +17,6 @@ import { BitcoindSource } from "../../gateway/chain/bitcoind/source.ts";
 import { BitcoindWallet } from "../../gateway/chain/bitcoind/wallet.ts";
 import { type CryptoPreference, chooseCrypto } from "../../gateway/crypto/choose.ts";
 import { Gateway } from "../../gateway/gateway.ts";
-import { openSqliteStore } from "../../gateway/store/sqlite-store.ts";
 import { startSimLab } from "../chain/sim-lab.ts";
 import { ChainDesk } from "../demo/chain-desk.ts";
 import { openLink } from "../links/open-link.ts";
@@ -71,14 +71,20 @@ function seedOf(folder: string): Uint8Array {
   return fromHex(readFileSync(file, "utf8").trim());
 }
 
+/** better-sqlite3 is loaded only where it is used: a machine that could not build it still has the simulated chain. */
+async function openStore(folder: string): Promise<Store> {
+  if (values.store === "memory") return new MemoryStore();
+  const { openSqliteStore } = await import("../../gateway/store/sqlite-store.ts");
+  return openSqliteStore(join(folder, "gateway.sqlite"));
+}
+
 async function main(): Promise<void> {
   const { folder } = values;
   if (!folder) throw new Error("--folder is missing");
   mkdirSync(folder, { recursive: true });
   const crypto = chooseCrypto(values.crypto as CryptoPreference);
   const { source, wallet, methods } = await openChain(crypto);
-  const store =
-    values.store === "memory" ? new MemoryStore() : openSqliteStore(join(folder, "gateway.sqlite"));
+  const store = await openStore(folder);
   const gateway = await Gateway.start({
     crypto,
     entropy: { random: (length) => new Uint8Array(randomBytes(length)) },

@@ -27,7 +27,11 @@ test("no registry is written down", () => {
 });
 
 test("direct dependencies have exact versions", () => {
-  const { dependencies, devDependencies } = read("package.json");
-  const versions: string[] = Object.values({ ...dependencies, ...devDependencies });
+  const { dependencies, devDependencies, optionalDependencies } = read("package.json");
+  const versions: string[] = Object.values({
+    ...dependencies,
+    ...devDependencies,
+    ...optionalDependencies,
+  });
   expect(versions.filter((version) => !/^\d+\.\d+\.\d+$/.test(version))).toEqual([]);
 });

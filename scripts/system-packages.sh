@@ -1,0 +1,89 @@
+# shellcheck shell=bash
+# Sourced by the programs that people start: makes a fresh machine able to run them, or says exactly what is missing.
+# Everything here prints for people; a caller whose standard output is data sends it to standard error.
+
+say() { printf '\n== %s\n' "$*"; }
+# The caller may print more about its end; $PROGRAM is what the person typed.
+die() {
+  printf '%s: %s\n' "$PROGRAM" "$*" >&2
+  exit 1
+}
+
+require_node() {
+  command -v node >/dev/null || die "needs Node 20.19 or newer (https://nodejs.org)"
+  local check='const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)'
+  node -e "$check" || die "needs Node 20.19 or newer, this is $(node --version)"
+  command -v npm >/dev/null || die "needs npm, which comes with Node (Debian packages it apart: apt-get install npm)"
+}
+
+COMPILERS="make cc g++ python3"
+
+# The Debian packages of those commands (or files) that are missing here.
+missing_packages() {
+  local wanted
+  for wanted in "$@"; do
+    case $wanted in
+      /*) [ -e "$wanted" ] || package_of "$wanted" ;;
+      *) command -v "$wanted" >/dev/null || package_of "$wanted" ;;
+    esac
+    # A compiler without the C library's headers is no use; Debian only recommends them.
+    if [ "$wanted" = cc ] && [ "$(uname -s)" = Linux ] && [ ! -e /usr/include/stdlib.h ]; then echo libc6-dev; fi
+  done
+}
+
+package_of() {
+  case $1 in
+    cc) echo gcc ;;
+    /usr/share/keyrings/debian-archive-keyring.gpg) echo debian-archive-keyring ;;
+    *) echo "$1" ;;
+  esac
+}
+
+# Installs what is missing of the named commands: as root or by sudo, on Debian and its like.
+require_commands() {
+  local missing
+  missing=$(missing_packages "$@" | sort -u | tr '\n' ' ')
+  missing=${missing% }
+  [ -n "$missing" ] || return 0
+  command -v apt-get >/dev/null || die "missing: $missing (names as in Debian); install them and run again"
+  local as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || die "missing: $missing; as root: apt-get install $missing"
+    as_root=(sudo)
+    [ -t 0 ] || as_root=(sudo -n)
+  fi
+  say "installing $missing"
+  # An empty array is an error under `set -u` in old versions of bash.
+  ${as_root[@]+"${as_root[@]}"} apt-get update -q || die "apt-get update failed; missing: $missing"
+  # shellcheck disable=SC2086 # one word for each package
+  ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -q -y --no-install-recommends $missing || die "missing: $missing; apt-get install failed"
+}
+
+# npm's packages as package-lock.json has them.
+require_modules() {
+  node scripts/is-installed.mjs && return 0
+  say "npm ci"
+  npm_ci
+}
+
+# Packages that are compiled where no prebuilt binary could be had. Where that failed npm left them out.
+require_native_modules() {
+  local failing
+  failing=$(node scripts/native-modules.mjs "$@")
+  [ -n "$failing" ] || return 0
+  # shellcheck disable=SC2086 # one word for each command
+  require_commands $COMPILERS
+  say "building $failing"
+  npm_ci
+  failing=$(node scripts/native-modules.mjs --why "$@")
+  [ -z "$failing" ] || die "could not build these npm packages: $failing"
+}
+
+npm_ci() {
+  # Node's own headers, where its distribution brings them: else they are fetched from nodejs.org for each build.
+  local prefix
+  prefix=$(node -p 'require("node:path").dirname(require("node:path").dirname(process.execPath))')
+  if [ -e "$prefix/include/node/node.h" ]; then export npm_config_nodedir=$prefix; fi
+  npm ci --no-audit --no-fund || die "npm ci failed"
+}
