@@ -12,10 +12,11 @@ import {
 } from "../primitives/brands.ts";
 import { equal } from "../primitives/bytes.ts";
 import { assert, demand } from "../primitives/errors.ts";
-import { commitmentTerms, type Side } from "../transactions/channel-terms.ts";
+import type { Side } from "../transactions/channel-terms.ts";
 import { buildCommitment, type Commitment } from "../transactions/commitment.ts";
 import type { CommitmentKeys, CommitmentSpec } from "../transactions/terms.ts";
 import { archivedBetween } from "./archive.ts";
+import { broadcasterConstants } from "./commitment-cache.ts";
 import type { Context } from "./context.ts";
 import type { Draft } from "./draft.ts";
 import { dustExposureMsat, trims } from "./limits.ts";
@@ -53,7 +54,10 @@ export function commitmentOf(
     perCommitmentPoint: point,
   });
   const spec = commitmentSpec(state, broadcaster, number);
-  const built = buildCommitment(context.crypto, commitmentTerms(terms, broadcaster), keys, spec);
+  const { crypto, commitments } = context;
+  const side =
+    commitments?.of(crypto, terms, broadcaster) ?? broadcasterConstants(crypto, terms, broadcaster);
+  const built = buildCommitment(crypto, side.terms, keys, spec, side.constants);
   return { ...built, keys, spec };
 }
 

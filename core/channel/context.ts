@@ -5,6 +5,7 @@ import type { Crypto } from "../ports/crypto.ts";
 import type { ChannelSigner, NodeSigner } from "../ports/signer.ts";
 import type { BlockHeight, MilliSatoshi, PublicKey, Satoshi } from "../primitives/brands.ts";
 import type { ChannelType } from "../transactions/terms.ts";
+import type { CommitmentCache } from "./commitment-cache.ts";
 
 export interface Feerates {
   /** Satoshi per 1000 weight. */
@@ -68,4 +69,6 @@ export interface Context {
   readonly declineReason?: string;
   /** HTLCs of revoked commitments, read from the store when the channel ends. */
   readonly archive: readonly ArchivedHtlc[];
+  /** Of this channel, where it is run for longer than one input. */
+  readonly commitments?: CommitmentCache;
 }

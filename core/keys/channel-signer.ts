@@ -35,6 +35,7 @@ export interface ChannelSecrets {
 }
 
 const NOTHING_STORED = -1;
+const REMEMBERED_POINTS = 3;
 
 /**
  * Made anew whenever a record is loaded, it knows nothing until it is told what is `stored`. A
@@ -53,6 +54,8 @@ export class SeedChannelSigner implements ChannelSigner {
   #outdated = false;
   /** The newest remote commitment that was signed since this signer was made. */
   #signedRemote: { readonly number: number; readonly sighash: Uint8Array } | undefined;
+  /** The newest first: a point is told to the peer long before its commitment is verified. */
+  #points: readonly { readonly number: number; readonly point: PerCommitmentPoint }[] = [];
   /** HTLC signatures of one commitment come in a row: the last derived key serves them all. */
   #htlcKey: { readonly point: PerCommitmentPoint; readonly secret: SecretKey } | undefined;
 
@@ -65,7 +68,11 @@ export class SeedChannelSigner implements ChannelSigner {
   }
 
   perCommitmentPoint(number: CommitmentNumber): PerCommitmentPoint {
-    return this.#crypto.publicKeyOf(this.#generator.secret(number));
+    const known = this.#points.find((one) => one.number === number);
+    if (known !== undefined) return known.point;
+    const point = this.#crypto.publicKeyOf(this.#generator.secret(number));
+    this.#points = [{ number, point }, ...this.#points.slice(0, REMEMBERED_POINTS - 1)];
+    return point;
   }
 
   stored(progress: StoredProgress): void {

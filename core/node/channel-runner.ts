@@ -3,6 +3,7 @@
 import type { ArchivedHtlc, Claim } from "../chain/monitor/watched.ts";
 import { decodeArchived } from "../channel/archive.ts";
 import { encodeRecord } from "../channel/codec.ts";
+import { CommitmentCache } from "../channel/commitment-cache.ts";
 import type { Context } from "../channel/context.ts";
 import type { Channel, Transition } from "../channel/draft.ts";
 import type { ChannelEvent, Effect } from "../channel/effects.ts";
@@ -52,6 +53,7 @@ const NO_DUPLICATES: CommitOutcome = { duplicateCredits: [] };
 
 export class ChannelRunner {
   private queue: Input[] = [];
+  private readonly commitments = new CommitmentCache();
   private busy = false;
   private stopped = false;
   /** Ends of links in the queue: whatever is sent before they are worked on would reach a newer link. */
@@ -206,7 +208,8 @@ export class ChannelRunner {
 
   private step(input: Input): Transition {
     const archive = endsChannel(input) ? this.decodedArchive() : [];
-    return transition({ ...this.host.context(this), archive }, this.current, input);
+    const { commitments } = this;
+    return transition({ ...this.host.context(this), archive, commitments }, this.current, input);
   }
 
   private decodedArchive(): readonly ArchivedHtlc[] {
