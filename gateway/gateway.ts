@@ -186,8 +186,8 @@ export class Gateway {
       chainService.blockConnected(block);
       events.onBlock(block.height);
     };
-    const rewind = (height: BlockHeight) => {
-      node.rewind(height);
+    const rewind = (height: BlockHeight, isReread?: boolean) => {
+      node.rewind(height, isReread);
       chainService.blockDisconnected(height);
     };
     this.following = await followChain({

@@ -17,6 +17,8 @@ export interface PublicationPorts {
   readonly source: ChainSource;
   readonly wallet: ChainWallet;
   readonly signAnchor: SignAnchor;
+  /** Blocks so far. */
+  round(): number;
   tell(step: PublicationStep): void;
 }
 
@@ -50,9 +52,8 @@ export class Publication {
   #sent: Sent | undefined;
   #running: Promise<BroadcastResult> | undefined;
   #again = false;
-  #quietRounds = 0;
-  /** Turns in a row that the node refused. */
-  refusedRounds = 0;
+  /** The block since which the node refuses it. */
+  #refusedSince: number | undefined;
   #lastReason: string | undefined;
 
   constructor(
@@ -64,6 +65,11 @@ export class Publication {
 
   get claim(): Claim {
     return this.#wanted;
+  }
+
+  /** Blocks for which the node has refused it. */
+  get refusedRounds(): number {
+    return this.#refusedSince === undefined ? 0 : this.ports.round() - this.#refusedSince;
   }
 
   /** The newest version; `send` works on it. */
@@ -220,17 +226,16 @@ export class Publication {
   }
 
   #accepted(outcome: BroadcastResult): BroadcastResult {
-    this.#quietRounds = 0;
-    this.refusedRounds = 0;
+    this.#refusedSince = undefined;
     this.#lastReason = undefined;
     return outcome;
   }
 
   /** Told once; what the next blocks probably explain only where they do not. */
   #refused(claim: Claim, reason: string): BroadcastResult {
-    this.refusedRounds++;
+    this.#refusedSince ??= this.ports.round();
     const quiet = QUIET.includes(refusalOf(reason));
-    if (quiet && ++this.#quietRounds <= QUIET_ROUNDS) return { ok: false, reason };
+    if (quiet && this.refusedRounds < QUIET_ROUNDS) return { ok: false, reason };
     if (reason !== this.#lastReason) {
       this.#lastReason = reason;
       const { txid: id, feeratePerKw } = claim;

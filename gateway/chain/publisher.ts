@@ -19,6 +19,7 @@ import { parseTransaction } from "../../core/transactions/transaction.ts";
 import { anyoneClaim } from "./anyone-claim.ts";
 import { scanTransaction } from "./bitcoind/block-scan.ts";
 import { Publication, type PublicationStep } from "./publication.ts";
+import { refusalOf } from "./refusals.ts";
 
 export interface PublisherOptions {
   readonly crypto: Crypto;
@@ -221,6 +222,7 @@ export class ChainPublisher implements NodeChain {
       {
         source,
         wallet,
+        round: () => this.#round,
         signAnchor: (child, index) => this.#signAnchor(rest.channelId, child, index),
         tell: (step) => this.#tell(entry, step),
       },
@@ -247,7 +249,9 @@ export class ChainPublisher implements NodeChain {
     this.#ending = this.#ending.then(() => entry.publication.end());
   }
 
-  #tell({ channelId, purpose }: Entry, { claim, ...step }: PublicationStep): void {
+  #tell({ channelId, purpose, entrusted }: Entry, { claim, ...step }: PublicationStep): void {
+    // A device asks until it hears of the block that settled it, and it hears later than we do.
+    if (entrusted && step.reason && refusalOf(step.reason) === "inputs-gone") return;
     const named = { claimId: claim.id, purpose, ...(channelId ? { channelId } : {}) };
     this.#options.onStep?.({ ...step, ...named });
   }

@@ -4,7 +4,6 @@ import { decodeCbor, encodeCbor } from "../../core/messages/cbor.ts";
 import type { Message, MessageNamed } from "../../core/messages/message.ts";
 import type { CborValue } from "../../core/messages/schema.ts";
 import { PUBLISH_NEEDS } from "../../core/messages/service.ts";
-import type { NodeChain } from "../../core/node/options.ts";
 import type {
   BlockEvent,
   ChainSource,
@@ -14,19 +13,26 @@ import type {
 import type { Crypto } from "../../core/ports/crypto.ts";
 import type { Store } from "../../core/ports/store.ts";
 import { blockHeight, type PublicKey, txid } from "../../core/primitives/brands.ts";
-import { concat, toHex } from "../../core/primitives/bytes.ts";
+import { concat, equal, toHex } from "../../core/primitives/bytes.ts";
+import { p2aScript } from "../../core/transactions/script.ts";
 import { parseTransaction, transactionId } from "../../core/transactions/transaction.ts";
+import type { ChainPublisher } from "../chain/publisher.ts";
+import { refusalOf } from "../chain/refusals.ts";
 
 /** Outpoints that one device may have watched. */
 export const MAX_WATCHES_PER_DEVICE = 1024;
 const HEADERS_PER_MESSAGE = 30;
 const HEADERS_PER_REQUEST = 2016;
+/** Of `chain_published`, in characters; a node's words are ASCII. */
+const MAX_REASON = 256;
+/** Outcomes that are remembered, so that each is told once. */
+const MAX_OUTCOMES = 4_096;
 const WATCHES_KEY = "chain-service/watches";
 
 export interface ChainServiceOptions {
   readonly crypto: Crypto;
   readonly source: ChainSource;
-  readonly publisher: NodeChain;
+  readonly publisher: Pick<ChainPublisher, "entrusted">;
   readonly store: Store;
   send(device: PublicKey, message: Message): boolean;
   /** Largest message that the device takes; a longer transaction cannot be told to it. */
@@ -53,6 +59,8 @@ export class ChainService {
   private readonly watches = new Map<string, Watch[]>();
   /** Confirmed transactions that create or spend a watched outpoint, by that outpoint. */
   private readonly found = new Map<string, ConfirmedTransaction[]>();
+
+  private readonly outcomes = new Map<string, string>();
 
   constructor(private readonly options: ChainServiceOptions) {}
 
@@ -82,7 +90,7 @@ export class ChainService {
         this.run(this.watch(device, message));
         return true;
       case "chain_publish":
-        this.publish(message);
+        this.run(this.publish(device, message));
         return true;
       default:
         return false;
@@ -247,10 +255,29 @@ export class ChainService {
     this.options.send(device, { type: "chain_transaction", raw, height, index, branch });
   }
 
-  private publish(message: MessageNamed<"chain_publish">): void {
-    const { channel, purpose, raw } = message;
-    if (purpose === "close") this.options.publisher.publishClose(channel, raw);
-    else this.options.publisher.publish(channel, claimOf(this.options.crypto, message));
+  /** Goes on when the device is gone; it is told of each new outcome of what it asks for. */
+  private async publish(device: PublicKey, message: MessageNamed<"chain_publish">): Promise<void> {
+    const { channel, id, purpose, raw } = message;
+    const trusted = this.options.publisher.entrusted(device);
+    const outcome =
+      purpose === "close"
+        ? await trusted.publishClose(channel, raw)
+        : await trusted.publish(channel, claimOf(this.options.crypto, message));
+    // What the next blocks explain, they explain to the device too.
+    if (!outcome.ok && refusalOf(outcome.reason) !== "other") return;
+    const reason = outcome.ok ? "" : outcome.reason.slice(0, MAX_REASON);
+    const key = `${toHex(device)}/${toHex(channel)}/${id}`;
+    const told = `${toHex(this.options.crypto.sha256(raw))} ${reason}`;
+    if (this.outcomes.get(key) === told) return;
+    if (this.outcomes.size >= MAX_OUTCOMES) this.outcomes.clear(); // they are told once more
+    this.outcomes.set(key, told);
+    this.options.send(device, {
+      type: "chain_published",
+      channel,
+      id,
+      accepted: outcome.ok,
+      reason,
+    });
   }
 }
 
@@ -269,6 +296,8 @@ function claimOf(crypto: Crypto, message: MessageNamed<"chain_publish">): Claim 
   };
   switch (needs) {
     case PUBLISH_NEEDS.anchorChild:
+      // A keyed anchor takes the device's signature: its commitment pays for itself, or not at all.
+      if (!isAnyonesAnchor(raw, message.anchorVout)) return claim;
       return {
         ...claim,
         needs: {
@@ -291,6 +320,11 @@ function claimOf(crypto: Crypto, message: MessageNamed<"chain_publish">): Claim 
     default:
       return claim;
   }
+}
+
+function isAnyonesAnchor(raw: Uint8Array, vout: number): boolean {
+  const output = parseTransaction(raw).outputs[vout];
+  return output !== undefined && equal(output.script, p2aScript());
 }
 
 function keyOf({ txid: id, vout }: Outpoint): string {
