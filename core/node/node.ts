@@ -1,6 +1,6 @@
 /** A Lightning node: peers, channels and the chain, wired to the ports; the one place where effects are performed (DESIGN §2). */
 
-import type { Claim } from "../chain/monitor/watched.ts";
+import type { ArchivedHtlc, Claim } from "../chain/monitor/watched.ts";
 import type { Context, Feerates } from "../channel/context.ts";
 import type { Channel } from "../channel/draft.ts";
 import type { ChannelEvent } from "../channel/effects.ts";
@@ -45,6 +45,7 @@ export class Node implements RunnerHost {
   /** Stored channels that this program cannot read: their peers are told nothing. */
   private readonly unreadable = new Set<string>();
   private reloading = false;
+  private unreadableStore = false;
   private nextKeyIndex = 0;
   private tipHeight: BlockHeight = blockHeight(0);
   private feerates: Feerates = { now: 2_500, soon: 1_000, economy: 253 };
@@ -116,11 +117,7 @@ export class Node implements RunnerHost {
   /** Lets time pass; call it some times a second. */
   tick(nowMs: number): void {
     this.peers.tick(nowMs);
-    if (this.toReload.size === 0 || this.reloading) return;
-    this.reloading = true;
-    void this.reload().finally(() => {
-      this.reloading = false;
-    });
+    if (this.toReload.size > 0 && !this.reloading) void this.reload();
   }
 
   /** Ends all sessions; stored channels stay. */
@@ -143,7 +140,7 @@ export class Node implements RunnerHost {
     const signer = this.options.signer.channel(keyIndex);
     const runner = this.table.add({ id, remoteNodeId, signer, channel: NOT_BEGUN });
     const full: OpenCommand = { ...command, type: "open", temporaryChannelId: id, keyIndex };
-    runner.begin(open({ ...this.context({ signer, remoteNodeId }), archive: [] }, full));
+    runner.begin(open(this.context({ signer, remoteNodeId }), full));
     return id;
   }
 
@@ -196,16 +193,16 @@ export class Node implements RunnerHost {
 
   // RunnerHost: how effects are performed.
 
-  context({
-    signer,
-    remoteNodeId,
-  }: {
-    readonly signer: ChannelSigner;
-    readonly remoteNodeId: PublicKey;
-  }): Omit<Context, "archive"> {
+  context(
+    {
+      signer,
+      remoteNodeId,
+      commitments,
+    }: Pick<ChannelRunner, "signer" | "remoteNodeId"> & Partial<Pick<ChannelRunner, "commitments">>,
+    archive: readonly ArchivedHtlc[] = [],
+  ): Context {
     const { crypto, policy, chainHash, payoutScript, maxMessageBytes } = this.options;
-    const declineReason = this.options.declineReason?.();
-    return {
+    const context: Context = {
       crypto,
       nodeSigner: this.options.signer,
       signer,
@@ -215,8 +212,11 @@ export class Node implements RunnerHost {
       tipHeight: this.tipHeight,
       feerates: this.feerates,
       payoutScript,
-      ...(declineReason === undefined ? {} : { declineReason }),
+      archive,
+      commitments,
     };
+    const declineReason = this.options.declineReason?.();
+    return declineReason === undefined ? context : { ...context, declineReason };
   }
 
   send(runner: ChannelRunner, message: Message): void {
@@ -330,7 +330,7 @@ export class Node implements RunnerHost {
     }
     const keyIndex = this.nextKeyIndex;
     const signer = this.options.signer.channel(keyIndex);
-    const context = { ...this.context({ signer, remoteNodeId }), archive: [] };
+    const context = this.context({ signer, remoteNodeId });
     try {
       const first = accept(context, message, { remoteNodeId, keyIndex });
       this.nextKeyIndex++;
@@ -380,8 +380,10 @@ export class Node implements RunnerHost {
   /** Channels that halted: what is stored is the truth. */
   private async reload(): Promise<void> {
     const waiting = new Map(this.toReload);
+    this.reloading = true;
     try {
       const stored = await this.store.load();
+      this.unreadableStore = false;
       for (const [key, runner] of waiting) {
         this.toReload.delete(key);
         this.table.remove(runner);
@@ -390,7 +392,11 @@ export class Node implements RunnerHost {
         if (!this.unreadable.has(key)) runner.handOver(this.table.get(runner.storedId));
       }
     } catch (cause) {
-      this.options.events.onAlarm("the store cannot be read: trying again", cause);
+      if (!this.unreadableStore) {
+        this.options.events.onAlarm("the store cannot be read: trying again", cause);
+      }
+      this.unreadableStore = true;
     }
+    this.reloading = false;
   }
 }

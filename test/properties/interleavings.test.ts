@@ -75,6 +75,8 @@ async function live(channelType: ChannelType, random: Random): Promise<void> {
   }
   disks.a.next = undefined;
   disks.b.next = undefined;
+  await pair.flow();
+  for (const who of ["a", "b"] as const) await reviveIfDead(honest, who, disks[who]);
   await honest.settle();
   await honest.expectSettled();
 }
