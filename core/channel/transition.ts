@@ -18,6 +18,7 @@ import {
 import type { Context } from "./context.ts";
 import { type Channel, Draft, type Transition } from "./draft.ts";
 import type { Effect } from "./effects.ts";
+import { channelIdOf } from "./first-record.ts";
 import { receiveChannelReady } from "./funding.ts";
 import type { Command, Input } from "./inputs.ts";
 import { confirmed, forceClose, onTip, reorganised } from "./on-chain.ts";
@@ -239,8 +240,11 @@ function violated(channel: Channel, violation: ProtocolViolation): Transition {
   const told: Effect = { type: "notify", event: { type: "violation", tag, text } };
   switch (channel.kind) {
     case "opening": {
-      const { temporaryChannelId } = channel.opening;
-      const error = { type: "error", channelId: temporaryChannelId, data: text } as const;
+      const { opening } = channel;
+      // From funding_created on the acceptor knows the channel by its final id.
+      const final = opening.step === "funding-sent" && channelIdOf(opening.outpoint);
+      const channelId = final || opening.temporaryChannelId;
+      const error = { type: "error", channelId, data: text } as const;
       const failed = openFailed(text);
       return { ...failed, effects: [{ type: "send", message: error }, told, ...failed.effects] };
     }
