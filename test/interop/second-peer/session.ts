@@ -1,0 +1,192 @@
+/** A session over one link (docs/PROTOCOL.md "Frames", "Sessions"): the acts, numbered packets, ping and pong, goodbye. */
+import { bigEndian, type Bytes, concat, same } from "./bytes.ts";
+import { encodeFrame, FrameReader } from "./framing.ts";
+import { decodeMessage, encodeMessage, type Message } from "./messages.ts";
+import { type Ciphers, Initiator, Responder } from "./noise.ts";
+
+/** A stream of bytes, or datagrams, to one other machine. */
+export interface Pipe {
+  readonly kind: "stream" | "datagram";
+  send(bytes: Bytes): void;
+  onBytes: (bytes: Bytes) => void;
+  onClosed: (reason: string) => void;
+}
+
+export interface SessionOptions {
+  readonly secret: Bytes;
+  /** Known by the initiator; a responder learns it. */
+  readonly remoteId: Bytes | undefined;
+  readonly random: () => Bytes;
+  onEstablished(remoteId: Bytes): void;
+  /** The initiator knows that act three arrived, the responder is so at once. */
+  onConfirmed(): void;
+  onMessage(message: Message): void;
+  onEnd(reason: string): void;
+}
+
+const ACT_ONE = 1;
+const ACT_TWO = 2;
+const ACT_THREE = 3;
+const PACKET = 4;
+const NO_SESSION = 5;
+const ACT_WAIT_MS = 5000;
+const PING_AFTER_MS = 5000;
+const DEAD_AFTER_MS = 15000;
+const MOST_PONG_BYTES = 1024;
+
+export class Session {
+  /** Bytes of the link that were no frame. */
+  get damaged(): number {
+    return this.reader.damaged;
+  }
+  packetsReceived = 0;
+  pongsReceived = 0;
+  private readonly reader = new FrameReader();
+  private initiator: Initiator | undefined;
+  private responder: Responder | undefined;
+  private answered: { readonly actOne: Bytes; readonly actTwo: Bytes } | undefined;
+  private ciphers: Ciphers | undefined;
+  private sent = 0;
+  private confirmed = false;
+  private ended = false;
+  private nowMs = 0;
+  private heardAtMs = 0;
+  private pingedAtMs = 0;
+
+  constructor(
+    private readonly pipe: Pipe,
+    private readonly options: SessionOptions,
+  ) {
+    pipe.onBytes = (bytes) => this.read(bytes);
+    pipe.onClosed = (reason) => this.end(reason);
+    this.call();
+  }
+
+  get established(): boolean {
+    return this.ciphers !== undefined && !this.ended;
+  }
+
+  send(message: Message): void {
+    this.sendBytes(encodeMessage(message));
+  }
+
+  /** An encrypted message of one byte. */
+  goodbye(reason: number): void {
+    this.sendBytes(Uint8Array.of(reason));
+    this.end(`we said goodbye ${reason}`);
+  }
+
+  tick(nowMs: number): void {
+    this.nowMs = nowMs;
+    const silence = nowMs - this.heardAtMs;
+    if (!this.ciphers) {
+      if (silence >= ACT_WAIT_MS) this.call();
+      return;
+    }
+    if (silence >= DEAD_AFTER_MS) this.end("silence");
+    else if (silence >= PING_AFTER_MS && nowMs - this.pingedAtMs >= PING_AFTER_MS) {
+      this.pingedAtMs = nowMs;
+      this.send({ type: "ping", pongBytes: 2, ignored: new Uint8Array(0) });
+    }
+  }
+
+  private call(): void {
+    const { remoteId, secret, random } = this.options;
+    this.heardAtMs = this.nowMs;
+    if (!remoteId) return;
+    this.initiator = new Initiator(secret, remoteId, random());
+    this.sendFrame(ACT_ONE, this.initiator.actOne());
+  }
+
+  private end(reason: string): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.options.onEnd(reason);
+  }
+
+  private sendBytes(bytes: Bytes): void {
+    if (!this.ciphers) throw new Error("no session to send in");
+    const number = bigEndian(this.sent++ % 65536, 2);
+    this.sendFrame(PACKET, concat(number, this.ciphers.send.seal(bytes)));
+  }
+
+  private sendFrame(kind: number, content: Bytes): void {
+    const frame = concat(Uint8Array.of(kind), content);
+    this.pipe.send(this.pipe.kind === "stream" ? encodeFrame(frame) : frame);
+  }
+
+  private read(bytes: Bytes): void {
+    const frames = this.pipe.kind === "stream" ? this.reader.read(bytes) : [bytes];
+    for (const frame of frames) if (!this.ended) this.readFrame(frame[0] ?? 0, frame.slice(1));
+  }
+
+  private readFrame(kind: number, content: Bytes): void {
+    if (kind === ACT_ONE && content.length === 50) this.readActOne(content);
+    else if (kind === ACT_TWO && content.length === 50) this.readActTwo(content);
+    else if (kind === ACT_THREE && content.length === 66) this.readActThree(content);
+    else if (kind === PACKET && content.length > 2 + 34) this.readPacket(content);
+    else if (kind === NO_SESSION && this.initiator && !this.confirmed) this.call();
+  }
+
+  private readActOne(actOne: Bytes): void {
+    if (this.options.remoteId) return; // we call, and expect no call
+    if (this.answered && same(this.answered.actOne, actOne)) {
+      this.sendFrame(ACT_TWO, this.answered.actTwo);
+      return;
+    }
+    this.responder = new Responder(this.options.secret, this.options.random());
+    this.answered = { actOne, actTwo: this.responder.actTwo(actOne) };
+    this.sendFrame(ACT_TWO, this.answered.actTwo);
+  }
+
+  private readActTwo(actTwo: Bytes): void {
+    if (!this.initiator || this.ciphers) return;
+    const { act, ciphers } = this.initiator.actThree(actTwo);
+    this.sendFrame(ACT_THREE, act);
+    this.establish(ciphers);
+  }
+
+  private readActThree(actThree: Bytes): void {
+    if (!this.responder) return;
+    const ciphers = this.responder.finish(actThree);
+    this.responder = undefined;
+    this.establish(ciphers);
+    this.confirm();
+  }
+
+  private establish(ciphers: Ciphers): void {
+    this.ciphers = ciphers;
+    this.heardAtMs = this.nowMs;
+    this.options.onEstablished(ciphers.remoteId);
+  }
+
+  private confirm(): void {
+    if (this.confirmed) return;
+    this.confirmed = true;
+    this.options.onConfirmed();
+  }
+
+  private readPacket(content: Bytes): void {
+    if (!this.ciphers) return this.sendFrame(NO_SESSION, new Uint8Array(0));
+    const number = ((content[0] ?? 0) << 8) + (content[1] ?? 0);
+    const ahead = (number - this.packetsReceived + 65536) % 65536;
+    if (ahead >= 32768) return; // a repetition
+    if (ahead > 0) return this.goodbye(2);
+    const bytes = this.ciphers.receive.open(content.slice(2));
+    this.packetsReceived++;
+    this.heardAtMs = this.nowMs;
+    this.confirm();
+    if (bytes.length === 1 && (bytes[0] ?? 0) < 24) return this.end(`goodbye ${bytes[0]}`);
+    const message = decodeMessage(bytes);
+    if (message) this.readMessage(message);
+  }
+
+  private readMessage(message: Message): void {
+    const { pongBytes } = message;
+    if (message.type === "pong") this.pongsReceived++;
+    else if (message.type !== "ping") this.options.onMessage(message);
+    else if (Number(pongBytes) <= MOST_PONG_BYTES) {
+      this.send({ type: "pong", ignored: new Uint8Array(Number(pongBytes)) });
+    }
+  }
+}
