@@ -1,6 +1,7 @@
 /** HTLCs that the chain has to settle (BOLT 5 "HTLC Output Handling"), in the offerer's commitment and in the other's. */
 import { expect, it } from "vitest";
 import type { ChannelType } from "../../core/transactions/terms.ts";
+import type { MadeHtlc } from "../support/scenario.ts";
 import { CHANNEL_TYPES, scenarios } from "../support/scenario-lab.ts";
 
 /** What alice, the opener, may lose to fees beside those of transactions that pay her alone. */
@@ -154,5 +155,64 @@ scenarios("an HTLC on chain", (on) => {
     expect(end).toMatchObject({ a: 499_800, b: 500_000 });
     expect(end.shared + end.anchorsSpent).toBe(200);
     expect(s.troubles).toEqual([]);
+  });
+
+  it("whose preimage came before the link broke was paid, whoever gets its output", async () => {
+    const s = await on.make("fulfilled off chain");
+    const htlc = await s.addHtlc({ from: "a", expiresIn: 6 });
+    const { id: htlcId, preimage } = htlc;
+    s.b.node.command(s.id, { type: "fulfillHtlc", htlcId, preimage });
+    s.flowUntil(() => s.a.events("htlcFulfilled").length > 0);
+    s.disconnect();
+    await s.b.stop();
+    await s.mine(12);
+    await s.b.restart(); // too late for its HTLC
+
+    const end = await s.toTheEnd();
+
+    expect(end.a).toBe(500_000);
+    expect(s.a.events("htlcFulfilled").length).toBe(1);
+    expect(s.a.events("htlcFailed")).toEqual([]);
+  });
+
+  it("is seen in the block of its commitment also with a slow store", async () => {
+    const s = await on.make("same block, slow", { channelType: "static_remotekey" });
+    const htlc = await s.addHtlc({ from: "a" });
+    s.disconnect();
+    s.fulfill(htlc);
+    const commitment = await s.commitmentOf("b");
+    const [success] = await s.claimsAfter("b", commitment);
+    s.a.store.slow = true;
+    s.b.store.slow = true;
+
+    await on.lab.mine(1, { only: [commitment, success?.raw ?? new Uint8Array(0)] });
+
+    expect(s.a.events("htlcFulfilled").map(({ preimage }) => preimage)).toEqual([htlc.preimage]);
+    const end = await s.toTheEnd();
+    expect(end.b).toBe(550_000);
+    expect(s.troubles).toEqual([]);
+  });
+
+  it("comes in dozens, both ways, with few coins to pay for them", async () => {
+    const s = await on.make("dozens");
+    const made: MadeHtlc[] = [];
+    for (let i = 0; i < 25; i++) {
+      const toBob = await s.addHtlc({ from: "a", amountMsat: 5_000_000, expiresIn: 25 });
+      const toAlice = await s.addHtlc({ from: "b", amountMsat: 4_000_000, expiresIn: 25 });
+      if (i % 2 === 0) made.push(toBob, toAlice);
+    }
+    s.disconnect();
+    for (const htlc of made) s.fulfill(htlc);
+    await s.forceClose("a");
+
+    const end = await s.toTheEnd();
+
+    // Thirteen of each were fulfilled, the others came back.
+    expect(end.a).toBe(500_000 - 13 * 5_000 + 13 * 4_000);
+    expect(end.b).toBe(500_000 + 13 * 5_000 - 13 * 4_000);
+    for (const node of [s.a, s.b]) {
+      expect(node.events("htlcFulfilled").length).toBe(13);
+      expect(node.events("htlcFailed").length).toBe(12);
+    }
   });
 });

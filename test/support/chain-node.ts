@@ -8,7 +8,7 @@ import { SeedSigner } from "../../core/keys/seed-signer.ts";
 import { MemoryStore } from "../../core/node/memory-store.ts";
 import { Node } from "../../core/node/node.ts";
 import type { ChainSource, ChainWallet } from "../../core/ports/chain.ts";
-import type { StoredChannel } from "../../core/ports/store.ts";
+import type { CommitOutcome, StoreCommit, StoredChannel } from "../../core/ports/store.ts";
 import { blockHeight, type ChannelId, type PublicKey } from "../../core/primitives/brands.ts";
 import { ascii } from "../../core/primitives/bytes.ts";
 import { p2wpkh } from "../../core/transactions/script.ts";
@@ -41,6 +41,15 @@ export interface ChainNodeOptions {
 
 /** Hands records out as bytes, as a disk would: what starts from it starts from seed and record alone. */
 export class BackupStore extends MemoryStore {
+  /** Commits take their time, as a database's do. */
+  slow = false;
+
+  override commit(change: StoreCommit): CommitOutcome {
+    if (!this.slow) return super.commit(change);
+    const later = new Promise((wake) => setImmediate(wake)).then(() => super.commit(change));
+    return later as unknown as CommitOutcome; // as the port allows
+  }
+
   override load(): readonly StoredChannel[] {
     return super.load().map((stored) => {
       const { live } = stored.record as { readonly live: unknown };
