@@ -188,7 +188,8 @@ function sweep(input: ClaimInput, start: BlockHeight): Candidate {
   return { input, schedule, purpose: "sweep", batch: true };
 }
 
-/** By the branch of `OP_IF` that the witness chose. */
+/** By the branch of `OP_IF` that the witness chose; a zero byte (0x80 is the negative one) is false as the empty item is. */
 function isRevocation({ transaction, inputIndex }: Spend): boolean {
-  return transaction.inputs[inputIndex]?.witness[1]?.length === 1;
+  const choice = transaction.inputs[inputIndex]?.witness[1];
+  return choice?.length === 1 && choice[0] !== 0 && choice[0] !== 0x80;
 }

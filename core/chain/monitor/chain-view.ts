@@ -59,11 +59,15 @@ const PUBLIC_KEY_BYTES = 33;
 /** Empty, two signatures, preimage or empty, script. */
 const SECOND_STAGE_ITEMS = 5;
 
-/** The witnesses of BOLT 3 differ in their number of items and the size of the one before the script. */
+/**
+ * The witnesses of BOLT 3 differ in their number of items, and in the size of the one before the script. No signature
+ * covers that item: on the timeout paths a cheater may put there whatever does not have 32 bytes. Only the second stage
+ * has five items, so that their number is asked first (rule `revoked-always-punished`).
+ */
 export function htlcSpendPath(spend: Spend): HtlcSpendPath {
   const witness = spend.transaction.inputs[spend.inputIndex]?.witness ?? [];
   const choice = witness[witness.length - 2];
-  if (choice?.length === PUBLIC_KEY_BYTES) return { type: "revocation" };
   const type = witness.length === SECOND_STAGE_ITEMS ? "second-stage" : "direct";
+  if (type === "direct" && choice?.length === PUBLIC_KEY_BYTES) return { type: "revocation" };
   return choice?.length === PREIMAGE_BYTES ? { type, preimage: preimage(choice) } : { type };
 }
