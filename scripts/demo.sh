@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 PROGRAM="npm run demo"
 . scripts/system-packages.sh
 
-KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+NATIVE=(better-sqlite3 serialport)
 
 # Only for a real node; the simulated chain needs nothing but Node, and mistakes are the program's to explain.
 is_on_a_node() {
@@ -27,15 +27,15 @@ prepare() {
   require_node
   require_modules
   is_on_a_node "$@" || return 0
-  require_commands socat
-  # A bitcoind has to be fetched, and apt checks it with Debian's keys.
-  if [ -z "${BITCOIND-}" ] && ! command -v bitcoind >/dev/null && [ ! -e .cache/bitcoind/root ] &&
-    command -v apt-get >/dev/null; then
-    require_commands "$KEYRING"
-  fi
-  require_native_modules better-sqlite3 serialport
+  HINT="\`npm run demo -- --chain sim\` needs nothing but Node"
+  local wanted=(socat)
+  if has_to_fetch_bitcoind; then wanted+=("$KEYRING"); fi
+  [ -z "$(node scripts/native-modules.mjs "${NATIVE[@]}")" ] || wanted+=("${COMPILERS[@]}")
+  require_commands "${wanted[@]}"
+  require_native_modules "${NATIVE[@]}"
 }
 
+# Who reads JSON lines is told on standard output too.
 exec 3>&1
 words=" $* "
 tell_failure() {

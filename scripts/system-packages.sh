@@ -3,9 +3,9 @@
 # Everything here prints for people; a caller whose standard output is data sends it to standard error.
 
 say() { printf '\n== %s\n' "$*"; }
-# The caller may print more about its end; $PROGRAM is what the person typed.
+# $PROGRAM is what the person typed, $HINT what can be done instead.
 die() {
-  printf '%s: %s\n' "$PROGRAM" "$*" >&2
+  printf '%s: %s\n' "$PROGRAM" "$*${HINT:+; $HINT}" >&2
   exit 1
 }
 
@@ -16,7 +16,7 @@ require_node() {
   command -v npm >/dev/null || die "needs npm, which comes with Node (Debian packages it apart: apt-get install npm)"
 }
 
-COMPILERS="make cc g++ python3"
+COMPILERS=(make cc g++ python3)
 
 # The Debian packages of those commands (or files) that are missing here.
 missing_packages() {
@@ -34,7 +34,7 @@ missing_packages() {
 package_of() {
   case $1 in
     cc) echo gcc ;;
-    /usr/share/keyrings/debian-archive-keyring.gpg) echo debian-archive-keyring ;;
+    "$KEYRING") echo debian-archive-keyring ;;
     *) echo "$1" ;;
   esac
 }
@@ -53,11 +53,18 @@ require_commands() {
     [ -t 0 ] || as_root=(sudo -n)
   fi
   say "installing $missing"
-  # An empty array is an error under `set -u` in old versions of bash.
-  ${as_root[@]+"${as_root[@]}"} apt-get update -q || die "apt-get update failed; missing: $missing"
+  # Errors alone are shown. An empty array is an error under `set -u` in old versions of bash.
+  ${as_root[@]+"${as_root[@]}"} apt-get update -qq >/dev/null || die "apt-get update failed; missing: $missing"
   # shellcheck disable=SC2086 # one word for each package
   ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive \
-    apt-get install -q -y --no-install-recommends $missing || die "missing: $missing; apt-get install failed"
+    apt-get install -qq -y --no-install-recommends $missing >/dev/null || die "missing: $missing; apt-get install failed"
+}
+
+# Where there is no bitcoind one is fetched by apt, which checks it with Debian's keys: Ubuntu packages them apart.
+KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+has_to_fetch_bitcoind() {
+  [ -z "${BITCOIND-}${PICOBOLT_NO_BITCOIND-}" ] && ! command -v bitcoind >/dev/null &&
+    [ ! -e .cache/bitcoind/root ] && command -v apt-get >/dev/null
 }
 
 # npm's packages as package-lock.json has them.
@@ -72,8 +79,7 @@ require_native_modules() {
   local failing
   failing=$(node scripts/native-modules.mjs "$@")
   [ -n "$failing" ] || return 0
-  # shellcheck disable=SC2086 # one word for each command
-  require_commands $COMPILERS
+  require_commands "${COMPILERS[@]}"
   say "building $failing"
   npm_ci
   failing=$(node scripts/native-modules.mjs --why "$@")

@@ -16,8 +16,9 @@ step() {
 }
 
 require_node
-# shellcheck disable=SC2086 # one word for each command
-require_commands socat tar $COMPILERS
+wanted=(socat tar "${COMPILERS[@]}")
+if has_to_fetch_bitcoind; then wanted+=("$KEYRING"); fi
+require_commands "${wanted[@]}"
 require_modules
 require_native_modules better-sqlite3 serialport secp256k1
 step "setup" node_modules/.bin/tsx scripts/setup.ts
