@@ -70,5 +70,5 @@ export interface Context {
   /** HTLCs of revoked commitments, read from the store when the channel ends. */
   readonly archive: readonly ArchivedHtlc[];
   /** Of this channel, where it is run for longer than one input. */
-  readonly commitments?: CommitmentCache;
+  readonly commitments?: CommitmentCache | undefined;
 }

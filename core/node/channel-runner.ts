@@ -27,8 +27,8 @@ export const MAX_QUEUED_INPUTS = 8192;
 /** What a channel's effects are performed with; the node provides it. */
 export interface RunnerHost {
   readonly store: Store;
-  /** Everything of the context but the archive, as of now. */
-  context(runner: ChannelRunner): Omit<Context, "archive">;
+  /** The context as of now. */
+  context(runner: ChannelRunner, archive: readonly ArchivedHtlc[]): Context;
   send(runner: ChannelRunner, message: Message): void;
   disconnect(runner: ChannelRunner, reason: string): void;
   watch(runner: ChannelRunner, outpoint: Outpoint, script?: Uint8Array): void;
@@ -53,7 +53,7 @@ const NO_DUPLICATES: CommitOutcome = { duplicateCredits: [] };
 
 export class ChannelRunner {
   private queue: Input[] = [];
-  private readonly commitments = new CommitmentCache();
+  readonly commitments = new CommitmentCache();
   private busy = false;
   private stopped = false;
   /** Ends of links in the queue: whatever is sent before they are worked on would reach a newer link. */
@@ -208,8 +208,7 @@ export class ChannelRunner {
 
   private step(input: Input): Transition {
     const archive = endsChannel(input) ? this.decodedArchive() : [];
-    const { commitments } = this;
-    return transition({ ...this.host.context(this), archive, commitments }, this.current, input);
+    return transition(this.host.context(this, archive), this.current, input);
   }
 
   private decodedArchive(): readonly ArchivedHtlc[] {
@@ -219,12 +218,14 @@ export class ChannelRunner {
   /** An own reference is used once: a repeated command pays nothing (rule `credited-once`, the payer's half). */
   private knownReference(payments: Uint8Array): Promise<boolean> | boolean {
     const count = countPayments(payments);
-    if (count > 1 && new ReferenceSet().addPacked(payments).length > 0) return true;
+    if (count > 1 && new ReferenceSet(0, count).addPacked(payments).length > 0) return true;
+    if (this.proposed?.hasAnyPacked(payments)) return true;
+    const { store } = this.host;
+    if (store.isAnyDebited) return store.isAnyDebited(payments);
     const waiting: Promise<boolean>[] = [];
     for (let i = 0; i < count; i++) {
       const reference = payments.subarray(i * 24, i * 24 + 16);
-      if (this.proposed?.has(reference)) return true;
-      const known = this.host.store.isDebited(reference);
+      const known = store.isDebited(reference);
       if (known === true) return true;
       if (known instanceof Promise) waiting.push(known);
     }

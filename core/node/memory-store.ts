@@ -45,6 +45,10 @@ export class MemoryStore implements Store {
     return this.debited.has(reference);
   }
 
+  isAnyDebited(payments: Uint8Array): boolean {
+    return this.debited.hasAnyPacked(payments);
+  }
+
   isCredited(reference: Uint8Array): boolean {
     return this.credited.has(reference);
   }

@@ -11,7 +11,6 @@ import type { ChannelRecord } from "../channel/record.ts";
 import type { Message, MessageNamed } from "../messages/message.ts";
 import type { BlockEvent, Outpoint } from "../ports/chain.ts";
 import type { Link } from "../ports/link.ts";
-import type { ChannelSigner } from "../ports/signer.ts";
 import type { Store, StoredChannel } from "../ports/store.ts";
 import {
   type BlockHeight,
@@ -34,6 +33,8 @@ export const REWIND_BLOCKS = 144;
 /** Channels that one peer may have in opening at a time. */
 const MAX_OPENINGS_PER_PEER = 2;
 const KEY_INDEX = "next-key-index";
+type ChannelKeys = Pick<ChannelRunner, "signer" | "remoteNodeId"> &
+  Partial<Pick<ChannelRunner, "commitments">>;
 const NOT_BEGUN: Channel = { kind: "ended", reason: "not begun" };
 
 export class Node implements RunnerHost {
@@ -193,27 +194,20 @@ export class Node implements RunnerHost {
 
   // RunnerHost: how effects are performed.
 
-  context(
-    {
-      signer,
-      remoteNodeId,
-      commitments,
-    }: Pick<ChannelRunner, "signer" | "remoteNodeId"> & Partial<Pick<ChannelRunner, "commitments">>,
-    archive: readonly ArchivedHtlc[] = [],
-  ): Context {
+  context(of: ChannelKeys, archive: readonly ArchivedHtlc[] = []): Context {
     const { crypto, policy, chainHash, payoutScript, maxMessageBytes } = this.options;
     const context: Context = {
       crypto,
       nodeSigner: this.options.signer,
-      signer,
+      signer: of.signer,
       policy,
-      negotiated: this.peers.negotiated(remoteNodeId) ?? unconnected(maxMessageBytes),
+      negotiated: this.peers.negotiated(of.remoteNodeId) ?? unconnected(maxMessageBytes),
       chainHash,
       tipHeight: this.tipHeight,
       feerates: this.feerates,
       payoutScript,
       archive,
-      commitments,
+      commitments: of.commitments,
     };
     const declineReason = this.options.declineReason?.();
     return declineReason === undefined ? context : { ...context, declineReason };

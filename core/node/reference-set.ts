@@ -11,14 +11,22 @@ const MAX_SLOT_BITS = 26;
 
 /** Sixteen bytes a slot, at most three quarters full. An empty slot is all zero; the zero reference has a flag of its own. */
 export class ReferenceSet {
-  private table = new Int32Array(WORDS << FIRST_SLOT_BITS);
+  private table: Int32Array;
   /** The slot of a hash is its highest bits: then growing walks both tables in order, kind to caches. */
-  private shift = 32 - FIRST_SLOT_BITS;
+  private shift: number;
   private used = 0;
   private hasZero = false;
 
-  /** `seed` is 32 random bits where a stranger chooses the references, so that they cannot be made to collide. */
-  constructor(private readonly seed = 0) {}
+  /** `seed` is 32 random bits where a stranger chooses the references, so that they cannot be made to collide; room is made for `expected`. */
+  constructor(
+    private readonly seed = 0,
+    expected = 0,
+  ) {
+    let bits = FIRST_SLOT_BITS;
+    while (bits < MAX_SLOT_BITS && expected * 4 > 3 << bits) bits++;
+    this.table = new Int32Array(WORDS << bits);
+    this.shift = 32 - bits;
+  }
 
   get size(): number {
     return this.used + (this.hasZero ? 1 : 0);
@@ -43,6 +51,21 @@ export class ReferenceSet {
       if (!this.insert(a, b, c, d)) duplicates.push(at / PACKED_PAYMENT_BYTES);
     }
     return duplicates;
+  }
+
+  /** Whether any reference of packed payments is there. */
+  hasAnyPacked(payments: Uint8Array): boolean {
+    assert(payments.length % PACKED_PAYMENT_BYTES === 0, "packed payments have 24 bytes each");
+    if (this.size === 0) return false;
+    const view = new DataView(payments.buffer, payments.byteOffset, payments.length);
+    for (let at = 0; at < payments.length; at += PACKED_PAYMENT_BYTES) {
+      const a = view.getInt32(at);
+      const b = view.getInt32(at + 4);
+      const c = view.getInt32(at + 8);
+      const d = view.getInt32(at + 12);
+      if ((a | b | c | d) === 0 ? this.hasZero : this.occupied(this.find(a, b, c, d))) return true;
+    }
+    return false;
   }
 
   has(reference: Uint8Array): boolean {

@@ -38,6 +38,8 @@ export interface Store {
   commit(change: StoreCommit): Promise<CommitOutcome> | CommitOutcome;
   /** Whether we already bound ourselves to pay this 16-byte reference. */
   isDebited(reference: Uint8Array): Promise<boolean> | boolean;
+  /** The same for any of many packed payments; a store without it is asked one by one. */
+  isAnyDebited?(payments: Uint8Array): Promise<boolean> | boolean;
   isCredited(reference: Uint8Array): Promise<boolean> | boolean;
   /** Small named values of the node itself (header chain tip, tower acknowledgement, counters …). */
   getValue(key: string): Promise<Uint8Array | undefined> | Uint8Array | undefined;

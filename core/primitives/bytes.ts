@@ -1,7 +1,9 @@
 /** Small helpers on byte arrays; core has no Buffer and no TextEncoder. */
 import { assert } from "./errors.ts";
 
-const HEX = "0123456789abcdef";
+const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
+  byte.toString(16).padStart(2, "0"),
+);
 
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   return concatAll(parts);
@@ -57,7 +59,7 @@ export function isZero(bytes: Uint8Array): boolean {
 
 export function toHex(bytes: Uint8Array): string {
   let out = "";
-  for (const byte of bytes) out += (HEX[byte >> 4] as string) + (HEX[byte & 15] as string);
+  for (let i = 0; i < bytes.length; i++) out += HEX[bytes[i] as number] as string;
   return out;
 }
 

@@ -39,21 +39,31 @@ class CobsEncoder {
   }
 
   add(bytes: Uint8Array): void {
-    const { out } = this;
-    let { at, block } = this;
-    for (let i = 0; i < bytes.length; i++) {
-      if (at - block === MAX_BLOCK) {
-        out[block] = MAX_BLOCK;
-        block = at++;
-      }
-      const byte = bytes[i] as number;
-      if (byte === DELIMITER) {
-        out[block] = at - block;
-        block = at++;
-      } else out[at++] = byte;
+    const { length } = bytes;
+    for (let at = 0; at < length; ) {
+      const found = bytes.indexOf(DELIMITER, at);
+      const end = found < 0 ? length : found;
+      while (at < end) at = this.copyRun(bytes, at, end);
+      if (found < 0) return;
+      this.closeFullBlock();
+      this.out[this.block] = this.at - this.block;
+      this.block = this.at++;
+      at = end + 1;
     }
-    this.at = at;
-    this.block = block;
+  }
+
+  /** Bytes without a zero, as many as the block takes; returns where it stopped. */
+  private copyRun(bytes: Uint8Array, start: number, end: number): number {
+    this.closeFullBlock();
+    const stop = Math.min(end, start + MAX_BLOCK - (this.at - this.block));
+    this.at = copyBytes(bytes, start, stop, this.out, this.at);
+    return stop;
+  }
+
+  private closeFullBlock(): void {
+    if (this.at - this.block < MAX_BLOCK) return;
+    this.out[this.block] = MAX_BLOCK;
+    this.block = this.at++;
   }
 
   finish(): Uint8Array {
@@ -122,19 +132,13 @@ export class FrameDecoder {
 
   /** Copies what this chunk holds of the current block; returns where it stopped. */
   private copyRun(bytes: Uint8Array, start: number): number {
-    const end = Math.min(start + this.left, bytes.length);
+    const most = Math.min(start + this.left, bytes.length);
+    const found = bytes.subarray(start, most).indexOf(DELIMITER);
+    const end = found < 0 ? most : start + found;
     if (!this.makeRoom(end - start)) return start;
-    const { buffer } = this;
-    let { length } = this;
-    let at = start;
-    for (; at < end; at++) {
-      const byte = bytes[at] as number;
-      if (byte === DELIMITER) break;
-      buffer[length++] = byte;
-    }
-    this.left -= at - start;
-    this.length = length;
-    return at;
+    this.length = copyBytes(bytes, start, end, this.buffer, this.length);
+    this.left -= end - start;
+    return end;
   }
 
   private makeRoom(more: number): boolean {
@@ -177,6 +181,18 @@ export class FrameDecoder {
     }
     return true;
   }
+}
+
+/** Copies bytes `start` … `end` to `at`, and returns where they end. */
+function copyBytes(
+  from: Uint8Array,
+  start: number,
+  end: number,
+  to: Uint8Array,
+  at: number,
+): number {
+  to.set(from.subarray(start, end), at);
+  return at + end - start;
 }
 
 function crcBytes(crc: number): Uint8Array {

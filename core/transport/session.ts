@@ -1,5 +1,5 @@
 /** One peer over one link: handshake, encrypted messages, liveness, and the next handshake when one ends (docs/PROTOCOL.md "Sessions"). */
-import { CborEncoder } from "../messages/cbor.ts";
+import { CborEncoder, type CborLimits } from "../messages/cbor.ts";
 import {
   DEVICE_MAX_MESSAGE_BYTES,
   decodeMessage,
@@ -61,6 +61,7 @@ export class Session {
   private readonly incoming: PendingHandshakes;
   private readonly caller: Caller | undefined;
   private readonly maxFrameBytes: number;
+  private readonly limits: CborLimits;
   private current: Established | undefined;
   private nowMs: number;
   private hintedMs = Number.NEGATIVE_INFINITY;
@@ -73,6 +74,7 @@ export class Session {
     const { link, maxMessageBytes, remoteNodeId, nowMs } = options;
     this.timing = options.timing ?? defaultTiming;
     this.nowMs = nowMs;
+    this.limits = messageLimits(maxMessageBytes);
     this.maxFrameBytes = DATA_HEADER_BYTES + NOISE_OVERHEAD_BYTES + maxMessageBytes;
     this.decoder = new FrameDecoder(this.maxFrameBytes, (frame) => this.receiveFrame(frame));
     const freshKey = () => this.freshKey();
@@ -275,7 +277,7 @@ export class Session {
   /** Undefined where it was no message: then the session has ended. */
   private decode(bytes: Uint8Array): ReturnType<typeof decodeMessage> | undefined {
     try {
-      return decodeMessage(bytes, messageLimits(this.options.maxMessageBytes));
+      return decodeMessage(bytes, this.limits);
     } catch (error) {
       if (!(error instanceof ProtocolViolation)) throw error;
       this.options.events.onViolation?.(error);

@@ -16,7 +16,7 @@ export interface SqliteStoreOptions extends OpenOptions {
 
 /** One transaction takes at most this many commits. */
 export const MAX_GROUPED_COMMITS = 1000;
-/** Rows that one INSERT statement takes: fewer crossings into C, 2.5 times as fast as row by row. */
+/** Rows that one statement takes: fewer crossings into C, 2.5 times as fast as row by row. */
 const ROWS_PER_INSERT = 50;
 const NO_DUPLICATES: CommitOutcome = { duplicateCredits: [] };
 
@@ -79,6 +79,14 @@ class SqliteStore implements Store {
     return this.guarded(() => {
       this.flush();
       return this.statements.debited.get(reference) !== undefined;
+    });
+  }
+
+  isAnyDebited(payments: Uint8Array): boolean {
+    checkPacked(payments);
+    return this.guarded(() => {
+      this.flush();
+      return anyOf(this.statements.anyDebited, payments);
     });
   }
 
@@ -215,6 +223,19 @@ function insertPacked(
   return duplicates;
 }
 
+/** The last statement's rest is filled with its first reference again. */
+function anyOf(statement: Database.Statement, payments: Uint8Array): boolean {
+  const count = payments.length / PACKED_PAYMENT_BYTES;
+  for (let index = 0; index < count; index += ROWS_PER_INSERT) {
+    const references = Array.from({ length: ROWS_PER_INSERT }, (_, i) => {
+      const at = (index + i < count ? index + i : index) * PACKED_PAYMENT_BYTES;
+      return payments.subarray(at, at + REFERENCE_BYTES);
+    });
+    if (statement.get(references) !== undefined) return true;
+  }
+  return false;
+}
+
 function columnsOf(payments: Uint8Array, index: number): [Uint8Array, Uint8Array] {
   const at = index * PACKED_PAYMENT_BYTES;
   const amountAt = at + REFERENCE_BYTES;
@@ -248,6 +269,9 @@ function prepareStatements(db: Database.Database) {
     debits: insertInto("debits"),
     credited: db.prepare("SELECT 1 FROM credits WHERE reference = ?"),
     debited: db.prepare("SELECT 1 FROM debits WHERE reference = ?"),
+    anyDebited: db.prepare(
+      `SELECT 1 FROM debits WHERE reference IN (${Array(ROWS_PER_INSERT).fill("?").join(", ")}) LIMIT 1`,
+    ),
     value: db.prepare("SELECT value FROM settings WHERE name = ?").pluck(),
     setValue: db.prepare(
       "INSERT INTO settings VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",

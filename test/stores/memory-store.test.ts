@@ -40,6 +40,9 @@ test("a reference is credited once, whichever channel and batch it comes in", ()
   store.commit(changeOf(1, 2, { debits: packed(9, 0) }));
   expect(store.isDebited(referenceOf(9))).toBe(true);
   expect(store.isDebited(referenceOf(0))).toBe(true);
+  expect(store.isAnyDebited(packed(1, 2, 3))).toBe(false);
+  expect(store.isAnyDebited(packed(1, 2, 9))).toBe(true);
+  expect(store.isAnyDebited(packed(1, 0))).toBe(true);
 });
 
 test("values are copies", () => {
@@ -62,7 +65,7 @@ test("the reference set is a set, for references that collide in many bytes too"
   );
   fc.assert(
     fc.property(fc.array(reference, { maxLength: 400 }), fc.integer(), (references, seed) => {
-      const set = new ReferenceSet(seed);
+      const set = new ReferenceSet(seed, references.length >> 1);
       const model = new Set<string>();
       for (const entry of references) {
         const hex = toHex(entry);

@@ -136,6 +136,15 @@ test("grouped commits of one tick keep their order and each learns its own outco
   expect(versionOf((await store.load())[0]?.record as Uint8Array)).toBe(3);
 });
 
+test("of many payments it is known whether any was debited, also across statements", async () => {
+  const store = opened();
+  const committed = store.commit(changeOf(1, 1, { debits: packed(120) }));
+  const upTo = (end: number) => packed(...Array.from({ length: end }, (_, i) => i));
+  for (const count of [1, 49, 50, 51, 120]) expect(store.isAnyDebited?.(upTo(count))).toBe(false);
+  for (const count of [121, 150, 151]) expect(store.isAnyDebited?.(upTo(count))).toBe(true);
+  await committed;
+});
+
 test("what is asked right after a grouped commit already counts it", async () => {
   const store = opened();
   const commit = store.commit(changeOf(1, 1, { debits: packed(4) }));
