@@ -38,7 +38,7 @@ export interface GatewayOptions {
   readonly policy?: Partial<ChannelPolicy>;
   readonly timing?: SessionTiming;
   readonly nowMs: number;
-  /** Why a device's channel is not funded from this wallet; undefined: it is. */
+  /** Why a device's channel is not funded from this wallet; undefined: it is. Without it nobody's is: its balance is the device's. */
   fundingRefusal?(device: PublicKey, amount: Satoshi): string | undefined;
   readonly events: GatewayEvents;
 }
@@ -108,7 +108,10 @@ export class Gateway {
       wallet,
       feeratePerKw: () => source.feeratePerKw("soon"),
       broadcast: (raw) => source.broadcast(raw),
-      refusal: (device, amount) => options.fundingRefusal?.(device, amount),
+      refusal: (device, amount) =>
+        options.fundingRefusal
+          ? options.fundingRefusal(device, amount)
+          : "this gateway funds no channels of devices",
       send,
       onFunded: (device, txid, amount) => events.onDeviceFunded(device, txid, amount),
       onProblem: (text) => events.onAlarm(text),

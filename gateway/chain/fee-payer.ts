@@ -76,7 +76,7 @@ export async function fundChild(wallet: CoinSource, request: ChildRequest): Prom
   return serializeTransaction({ ...signed, inputs });
 }
 
-/** Where the transaction pays `feeratePerKw` already, it comes back as it was. */
+/** Where the transaction pays `feeratePerKw` already, it comes back as it was. Throws RangeError where it would spend our coins on its outputs. */
 export async function addFee(
   wallet: CoinSource,
   raw: Uint8Array,
@@ -86,6 +86,10 @@ export async function addFee(
   const base = parseTransaction(raw);
   if (inputs.length !== base.inputs.length) {
     throw new RangeError("addFee needs the output that each input spends");
+  }
+  // The wallet pays a fee and nothing else: the outputs may be those of whoever asked for it (rule `wallet-pays-fees-alone`).
+  if (sum(base.outputs) > sum(inputs)) {
+    throw new RangeError("the transaction pays out more than it spends: only its fee is added");
   }
   const feeFor = (weight: number) => Math.ceil((feeratePerKw * weight) / 1000);
   const paid = sum(inputs) - sum(base.outputs);
