@@ -68,6 +68,8 @@ export class ChannelRunner {
   readonly remoteNodeId: PublicKey;
   readonly signer: ChannelSigner;
   private current: Channel;
+  /** What the last input made of it, durable or not. */
+  private attempted: Channel;
   private readonly archive: Uint8Array[];
 
   constructor(
@@ -78,6 +80,7 @@ export class ChannelRunner {
     this.remoteNodeId = start.remoteNodeId;
     this.signer = start.signer;
     this.current = start.channel;
+    this.attempted = start.channel;
     this.archive = [...(start.archive ?? [])];
     if (start.channel.kind === "live") this.tellSigner(start.channel.record);
   }
@@ -96,7 +99,8 @@ export class ChannelRunner {
 
   /** The final id as soon as there is a record, also where storing it failed. */
   get storedId(): ChannelId {
-    return this.current.kind === "live" ? this.current.record.channelId : this.id;
+    const { attempted } = this;
+    return attempted.kind === "live" ? attempted.record.channelId : this.id;
   }
 
   /** Takes an input; it is worked on at once where nothing else is under way. */
@@ -237,7 +241,7 @@ export class ChannelRunner {
   private commit({ channel, effects }: Transition, pushed?: Uint8Array): Promise<void> | undefined {
     const before = this.current;
     const change = storeChange(before, channel, effects);
-    this.current = channel;
+    this.attempted = channel;
     const proposed = channel.kind === "live" ? channel.session.localProposed : [];
     if (proposed.length === 0) this.proposed = undefined;
     else if (pushed && isProposed(proposed.at(-1), pushed)) {
@@ -245,6 +249,7 @@ export class ChannelRunner {
       this.proposed.addPacked(pushed);
     }
     if (!change) {
+      this.current = channel;
       this.perform(effects, NO_DUPLICATES);
       return undefined;
     }
@@ -254,7 +259,9 @@ export class ChannelRunner {
     return undefined;
   }
 
+  /** Only now is the channel what it became. */
   private committed(effects: readonly Effect[], outcome: CommitOutcome): void {
+    this.current = this.attempted;
     if (this.current.kind === "live") this.tellSigner(this.current.record);
     this.perform(effects, outcome);
   }

@@ -274,7 +274,8 @@ export class Pair {
   /** Delivers, and lets stores that answer later answer, until nothing moves. */
   async flow(): Promise<void> {
     for (let quiet = 0; quiet < 3; quiet++) {
-      if (this.cable.pump() > 0) quiet = 0;
+      const idle = this.a.node.isIdle && this.b.node.isIdle;
+      if (this.cable.pump() > 0 || !idle) quiet = 0;
       await breath();
     }
   }
