@@ -21,6 +21,7 @@ import {
 import { equal, toHex } from "../core/primitives/bytes.ts";
 import { parseTransaction, transactionId } from "../core/transactions/transaction.ts";
 import type { SessionTiming } from "../core/transport/timing.ts";
+import { CoinReserve } from "./chain/coin-reserve.ts";
 import { type ChainFollowing, followChain, processedHeight } from "./chain/follow.ts";
 import { ChainPublisher, type PublisherStep } from "./chain/publisher.ts";
 import { ChainService } from "./service/chain-service.ts";
@@ -183,11 +184,13 @@ export class Gateway {
 
   private async follow(): Promise<void> {
     const { node, chainService } = this;
-    const { source, store, events } = this.options;
+    const { source, store, wallet, events } = this.options;
+    const reserve = new CoinReserve({ wallet, source });
     const blockConnected = (block: BlockEvent) => {
       node.blockConnected(block);
       chainService.blockConnected(block);
       events.onBlock(block.height);
+      if (this.following) this.run(reserve.tend()); // not while old blocks are read again
     };
     const rewind = (height: BlockHeight, isReread?: boolean) => {
       node.rewind(height, isReread);
@@ -195,7 +198,7 @@ export class Gateway {
     };
     this.following = await followChain({
       node: {
-        blockConnected: blockConnected as Node["blockConnected"],
+        blockConnected,
         rewind,
         setFeerates: (feerates) => node.setFeerates(feerates),
         channels: () => node.channels(),

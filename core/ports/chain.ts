@@ -75,6 +75,8 @@ export interface ChainSource {
 export interface ChainWallet {
   newScript(): Promise<Uint8Array>;
   balance(): Promise<Satoshi>;
+  /** Confirmed coins that are free: an anchor's child and a version 3 HTLC transaction each take one (BIP 431). */
+  freeCoins(): Promise<number>;
   /** A signed, unbroadcast transaction with all-segwit inputs that pays `outputs`. */
   fund(outputs: readonly TxOutput[], feeratePerKw: number): Promise<Uint8Array>;
   /** A signed child of `parents` (version 3 where they are) that spends `anchor` and pays for the package. `anchorWitness` is empty for P2A; for keyed anchors it is computed by `signAnchor`. */

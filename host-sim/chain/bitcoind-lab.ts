@@ -113,7 +113,9 @@ class RegtestLab implements ChainLab {
     const height = await this.height();
     const lowest = await this.rpc.call<string>("getblockhash", height - depth + 1);
     await this.rpc.call("invalidateblock", lowest);
-    await this.#generate(options.blocks ?? depth + 1, options);
+    // Paid elsewhere, or it could be the very block that was invalidated.
+    const address = await this.rpc.wallet(MINER).call<string>("getnewaddress", "", "bech32");
+    await this.#generate(options.blocks ?? depth + 1, options, address);
     await this.settle();
   }
 
@@ -163,17 +165,21 @@ class RegtestLab implements ChainLab {
     await this.node.stop();
   }
 
-  async #generate(blocks: number, { only }: MineOptions): Promise<void> {
+  async #generate(
+    blocks: number,
+    { only }: MineOptions,
+    address = this.minerAddress,
+  ): Promise<void> {
     let plain = blocks;
     if (only !== undefined) {
-      await this.rpc.call("generateblock", this.minerAddress, only.map(toHex));
+      await this.rpc.call("generateblock", address, only.map(toHex));
       plain--;
       // Empty blocks after it, where nothing may be mined.
       for (; only.length === 0 && plain > 0; plain--) {
-        await this.rpc.call("generateblock", this.minerAddress, []);
+        await this.rpc.call("generateblock", address, []);
       }
     }
-    if (plain > 0) await this.rpc.call("generatetoaddress", plain, this.minerAddress);
+    if (plain > 0) await this.rpc.call("generatetoaddress", plain, address);
   }
 
   async #send(raw: Uint8Array): Promise<void> {

@@ -79,6 +79,10 @@ export class SimWallet implements ChainWallet {
     return satoshi(all);
   }
 
+  async freeCoins(): Promise<number> {
+    return this.#free().length;
+  }
+
   async fund(outputs: readonly TxOutput[], feeratePerKw: number): Promise<Uint8Array> {
     const target = outputs.reduce((sum, output) => sum + output.amount, 0);
     const bare = { version: 2, inputs: [], outputs, locktime: 0 };
@@ -110,13 +114,7 @@ export class SimWallet implements ChainWallet {
   }
 
   #select(amount: Satoshi, feeratePerKw: number): WalletCoin[] {
-    const spent = new Set(this.#chain.mempool.entries().flatMap((e) => e.transaction.spends));
-    const free = this.#mine()
-      .filter(({ outpoint }) => {
-        const key = outpointKey(outpoint.txid, outpoint.vout);
-        return !this.#locked.has(key) && !spent.has(key);
-      })
-      .sort((a, b) => b.output.amount - a.output.amount);
+    const free = this.#free().sort((a, b) => b.output.amount - a.output.amount);
     const costOfOne = Math.ceil((feeratePerKw * INPUT_WEIGHT) / 1000);
     const chosen: WalletCoin[] = [];
     let worth = 0;
@@ -130,6 +128,14 @@ export class SimWallet implements ChainWallet {
     }
     for (const { outpoint } of chosen) this.#locked.add(outpointKey(outpoint.txid, outpoint.vout));
     return chosen;
+  }
+
+  #free(): WalletCoin[] {
+    const spent = new Set(this.#chain.mempool.entries().flatMap((e) => e.transaction.spends));
+    return this.#mine().filter(({ outpoint }) => {
+      const key = outpointKey(outpoint.txid, outpoint.vout);
+      return !this.#locked.has(key) && !spent.has(key);
+    });
   }
 
   #mine(): WalletCoin[] {

@@ -9,6 +9,7 @@ import { scenarios } from "../support/scenario-lab.ts";
 const EMPTY_WALLET: ChainWallet = {
   newScript: () => Promise.reject(new InsufficientFunds("no coins here")),
   balance: () => Promise.resolve(0 as never),
+  freeCoins: () => Promise.resolve(0),
   fund: () => Promise.reject(new InsufficientFunds("no coins here")),
   fundChild: () => Promise.reject(new InsufficientFunds("no coins here")),
   addFee: () => Promise.reject(new InsufficientFunds("no coins here")),

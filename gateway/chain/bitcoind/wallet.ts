@@ -74,6 +74,10 @@ export class BitcoindWallet implements ChainWallet {
     return satoshiFromBtc(mine.trusted);
   }
 
+  async freeCoins(): Promise<number> {
+    return (await this.#rpc.call<unknown[]>("listunspent", this.#minConfirmations)).length;
+  }
+
   async fund(outputs: readonly TxOutput[], feeratePerKw: number): Promise<Uint8Array> {
     const funded = await this.#fundRaw(outputs, feeratePerKw);
     const outpoints = funded.inputs.map((input) => input.outpoint);
