@@ -1,4 +1,4 @@
-/** A growing set of 16-byte payment references: open addressing over one typed array (DESIGN §3, push updates). */
+/** A growing set of 16-byte payment references: open addressing over typed arrays (DESIGN §3, push updates). */
 import { assert } from "../primitives/errors.ts";
 
 export const REFERENCE_BYTES = 16;
@@ -8,14 +8,24 @@ export const PACKED_PAYMENT_BYTES = 24;
 const WORDS = 4; // of 32 bits in a reference
 const FIRST_SLOT_BITS = 6;
 const MAX_SLOT_BITS = 26;
+const FIRST_ENTRIES = 32;
 
-/** Sixteen bytes a slot, at most three quarters full. An empty slot is all zero; the zero reference has a flag of its own. */
+/** A slot holds the number of an entry, counted from 1, and above it some bits of the entry's hash. */
+const NUMBER_MASK = 0x03ff_ffff;
+const TAG_SHIFT = 26;
+const TAG_MASK = 0x3f;
+
+/**
+ * Entries lie one after the other, and a table of four bytes a slot, at most three quarters full,
+ * leads to them: to learn that a reference is new touches the small table alone, which is kind to
+ * caches.
+ */
 export class ReferenceSet {
-  private table: Int32Array;
-  /** The slot of a hash is its highest bits: then growing walks both tables in order, kind to caches. */
+  private entries: Int32Array;
+  private slots: Int32Array;
+  /** The slot of a hash is its highest bits, its tag the lowest. */
   private shift: number;
   private used = 0;
-  private hasZero = false;
 
   /** `seed` is 32 random bits where a stranger chooses the references, so that they cannot be made to collide; room is made for `expected`. */
   constructor(
@@ -24,12 +34,13 @@ export class ReferenceSet {
   ) {
     let bits = FIRST_SLOT_BITS;
     while (bits < MAX_SLOT_BITS && expected * 4 > 3 << bits) bits++;
-    this.table = new Int32Array(WORDS << bits);
+    this.slots = new Int32Array(1 << bits);
+    this.entries = new Int32Array(WORDS * Math.max(FIRST_ENTRIES, expected));
     this.shift = 32 - bits;
   }
 
   get size(): number {
-    return this.used + (this.hasZero ? 1 : 0);
+    return this.used;
   }
 
   /** Adds one reference of 16 bytes; false where it was there already. */
@@ -56,85 +67,77 @@ export class ReferenceSet {
   /** Whether any reference of packed payments is there. */
   hasAnyPacked(payments: Uint8Array): boolean {
     assert(payments.length % PACKED_PAYMENT_BYTES === 0, "packed payments have 24 bytes each");
-    if (this.size === 0) return false;
+    if (this.used === 0) return false;
     const view = new DataView(payments.buffer, payments.byteOffset, payments.length);
     for (let at = 0; at < payments.length; at += PACKED_PAYMENT_BYTES) {
       const a = view.getInt32(at);
       const b = view.getInt32(at + 4);
       const c = view.getInt32(at + 8);
       const d = view.getInt32(at + 12);
-      if ((a | b | c | d) === 0 ? this.hasZero : this.occupied(this.find(a, b, c, d))) return true;
+      if (this.find(hash(this.seed, a, b, c, d), a, b, c, d) < 0) return true;
     }
     return false;
   }
 
   has(reference: Uint8Array): boolean {
     const [a, b, c, d] = words(reference);
-    if ((a | b | c | d) === 0) return this.hasZero;
-    return this.occupied(this.find(a, b, c, d));
+    return this.find(hash(this.seed, a, b, c, d), a, b, c, d) < 0;
   }
 
   private insert(a: number, b: number, c: number, d: number): boolean {
-    if ((a | b | c | d) === 0) {
-      const added = !this.hasZero;
-      this.hasZero = true;
-      return added;
-    }
-    const at = this.find(a, b, c, d);
-    if (this.occupied(at)) return false;
-    this.put(at, a, b, c, d);
-    this.used++;
-    if (this.used * WORDS * 4 > this.table.length * 3) this.grow();
+    const hashed = hash(this.seed, a, b, c, d);
+    const slot = this.find(hashed, a, b, c, d);
+    if (slot < 0) return false;
+    const at = this.used * WORDS;
+    if (at === this.entries.length) this.growEntries();
+    const { entries } = this;
+    entries[at] = a;
+    entries[at + 1] = b;
+    entries[at + 2] = c;
+    entries[at + 3] = d;
+    this.slots[slot] = ++this.used | ((hashed & TAG_MASK) << TAG_SHIFT);
+    if (this.used * 4 > this.slots.length * 3) this.growSlots();
     return true;
   }
 
-  /** Word index of the slot that holds the reference, or of the free one where it belongs. */
-  private find(a: number, b: number, c: number, d: number): number {
-    const { table } = this;
-    const last = table.length / WORDS - 1;
-    let slot = hash(this.seed, a, b, c, d) >>> this.shift;
-    for (;;) {
-      const at = slot * WORDS;
-      const first = table[at] as number;
-      const second = table[at + 1] as number;
-      const third = table[at + 2] as number;
-      const fourth = table[at + 3] as number;
-      if (first === a && second === b && third === c && fourth === d) return at;
-      if ((first | second | third | fourth) === 0) return at;
-      slot = (slot + 1) & last;
+  /** The free slot where the reference belongs; -1 where it is there already. */
+  private find(hashed: number, a: number, b: number, c: number, d: number): number {
+    const { slots, entries } = this;
+    const last = slots.length - 1;
+    const tag = hashed & TAG_MASK;
+    for (let slot = hashed >>> this.shift; ; slot = (slot + 1) & last) {
+      const found = slots[slot] as number;
+      if (found === 0) return slot;
+      if (found >>> TAG_SHIFT !== tag) continue;
+      const at = ((found & NUMBER_MASK) - 1) * WORDS;
+      const half = entries[at] === a && entries[at + 1] === b;
+      if (half && entries[at + 2] === c && entries[at + 3] === d) return -1;
     }
   }
 
-  private occupied(at: number): boolean {
-    const { table } = this;
-    return (
-      ((table[at] as number) |
-        (table[at + 1] as number) |
-        (table[at + 2] as number) |
-        (table[at + 3] as number)) !==
-      0
-    );
+  private growEntries(): void {
+    const old = this.entries;
+    this.entries = new Int32Array(old.length * 2);
+    this.entries.set(old);
   }
 
-  private put(at: number, a: number, b: number, c: number, d: number): void {
-    this.table[at] = a;
-    this.table[at + 1] = b;
-    this.table[at + 2] = c;
-    this.table[at + 3] = d;
-  }
-
-  private grow(): void {
+  private growSlots(): void {
     assert(this.shift > 32 - MAX_SLOT_BITS, "too many payment references to keep in memory");
-    const old = this.table;
+    const { entries, seed, used } = this;
+    const slots = new Int32Array(this.slots.length * 2);
+    const last = slots.length - 1;
     this.shift--;
-    this.table = new Int32Array(old.length * 2);
-    for (let at = 0; at < old.length; at += WORDS) {
-      const a = old[at] as number;
-      const b = old[at + 1] as number;
-      const c = old[at + 2] as number;
-      const d = old[at + 3] as number;
-      if ((a | b | c | d) !== 0) this.put(this.find(a, b, c, d), a, b, c, d);
+    for (let number = 1, at = 0; number <= used; number++, at += WORDS) {
+      const a = entries[at] as number;
+      const b = entries[at + 1] as number;
+      const c = entries[at + 2] as number;
+      const d = entries[at + 3] as number;
+      const hashed = hash(seed, a, b, c, d);
+      let slot = hashed >>> this.shift;
+      while (slots[slot] !== 0) slot = (slot + 1) & last;
+      slots[slot] = number | ((hashed & TAG_MASK) << TAG_SHIFT);
     }
+    this.slots = slots;
   }
 }
 
