@@ -186,11 +186,12 @@ export class Gateway {
     const { node, chainService } = this;
     const { source, store, wallet, events } = this.options;
     const reserve = new CoinReserve({ wallet, source });
+    let isCaughtUp = false;
     const blockConnected = (block: BlockEvent) => {
       node.blockConnected(block);
       chainService.blockConnected(block);
       events.onBlock(block.height);
-      if (this.following) this.run(reserve.tend()); // not while old blocks are read again
+      if (isCaughtUp) this.run(reserve.tend());
     };
     const rewind = (height: BlockHeight, isReread?: boolean) => {
       node.rewind(height, isReread);
@@ -212,6 +213,7 @@ export class Gateway {
       onError: (error) => events.onAlarm(`following the chain: ${error.message}`),
     });
     await this.following.caughtUp;
+    isCaughtUp = true;
   }
 
   private signerOf(id: ChannelId) {

@@ -29,8 +29,12 @@ export interface CoinSource {
   select(amount: Satoshi, feeratePerKw: number): Promise<readonly WalletCoin[]>;
   /** A confirmed coin of this wallet, spent by the mempool or not. */
   coin(outpoint: Outpoint): Promise<WalletCoin | undefined>;
-  /** The transaction with the inputs that spend `coins` signed and the others left alone. */
-  sign(transaction: Transaction, coins: readonly WalletCoin[]): Promise<Transaction>;
+  /** The transaction with the inputs that spend `coins` signed, the others left alone; `spent` is what each input spends. */
+  sign(
+    transaction: Transaction,
+    coins: readonly WalletCoin[],
+    spent: readonly TxOutput[],
+  ): Promise<Transaction>;
   newScript(): Promise<Uint8Array>;
   unlock(coins: readonly WalletCoin[]): Promise<void>;
 }
@@ -126,7 +130,10 @@ async function pay(wallet: CoinSource, payment: Payment): Promise<Transaction> {
   let coins = payment.coins;
   try {
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      const draft = await wallet.sign(withCoins(payment.base, coins, changeScript, dust), coins);
+      const spent = [...payment.baseInputs, ...coins.map((coin) => coin.output)];
+      const sign = (change: number) =>
+        wallet.sign(withCoins(payment.base, coins, changeScript, change), coins, spent);
+      const draft = await sign(dust);
       const weight = 4 * Math.ceil((transactionWeight(draft) + payment.missingWitnessWeight) / 4);
       if (weight > payment.maxWeight) {
         throw new InsufficientFunds(
@@ -136,7 +143,7 @@ async function pay(wallet: CoinSource, payment: Payment): Promise<Transaction> {
       }
       const change = given + sum(coins.map((coin) => coin.output)) - payment.feeFor(weight);
       if (change >= dust && coins.length > 0) {
-        return await wallet.sign(withCoins(payment.base, coins, changeScript, change), coins);
+        return await sign(change);
       }
       const oneMore = payment.feeFor(weight + P2WPKH_INPUT_WEIGHT) - payment.feeFor(weight);
       const missing = Math.max(dust - change + oneMore, dust);

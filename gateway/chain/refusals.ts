@@ -13,7 +13,8 @@ export type Refusal =
 
 const KNOWN =
   /txn-already-(in-mempool|known)|txn-same-nonwitness-data-in-mempool|already in (block chain|utxo set)/i;
-const OUTBID = /insufficient (anti-DoS )?fee|txn-mempool-conflict|package rbf failed/i;
+const OUTBID =
+  /insufficient (anti-DoS )?fee|txn-mempool-conflict|package rbf failed|truc-descendants-toomany/i;
 const TOO_EARLY = /truc-spends-nontruc|truc-ancestors-toomany/i;
 const GONE = /missing-?inputs|bad-txns-inputs-missingorspent/i;
 /** What a package's refusal says beside its reason. */

@@ -164,9 +164,16 @@ export class ChainNode {
   async stop(): Promise<void> {
     if (!this.following) return;
     await this.following.stop();
+    await this.idle();
     await this.publisher.close();
     await this.source.close();
     this.following = undefined;
+  }
+
+  /** Until nothing is under way in the node and on its way to the chain. */
+  async idle(): Promise<void> {
+    while (!this.node.isIdle) await new Promise((wake) => setImmediate(wake));
+    await this.publisher.idle();
   }
 
   record(id: ChannelId): ChannelRecord {

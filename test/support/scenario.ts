@@ -154,7 +154,7 @@ export class Scenario {
   /** Until nothing is under way. */
   async rest(): Promise<void> {
     this.flow();
-    for (const side of [this.a, this.b]) if (side.isRunning) await side.publisher.idle();
+    for (const side of [this.a, this.b]) if (side.isRunning) await side.idle();
     this.flow();
   }
 

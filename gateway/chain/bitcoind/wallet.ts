@@ -1,18 +1,14 @@
 /** bitcoind's own wallet as ChainWallet: it selects and signs, and gives bech32 change; keys never leave the node. */
 import type { ChainWallet, ChildRequest, Outpoint, TxOutput } from "../../../core/ports/chain.ts";
 import type { Satoshi } from "../../../core/primitives/brands.ts";
-import { fromHex, toHex } from "../../../core/primitives/bytes.ts";
-import {
-  parseTransaction,
-  sameOutpoint,
-  serializeTransaction,
-  type Transaction,
-} from "../../../core/transactions/transaction.ts";
+import { fromHex } from "../../../core/primitives/bytes.ts";
+import { parseTransaction, serializeTransaction } from "../../../core/transactions/transaction.ts";
 import { addFee, type CoinSource, fundChild, type WalletCoin } from "../fee-payer.ts";
 import { InsufficientFunds } from "../insufficient-funds.ts";
 import { scanTransaction } from "./block-scan.ts";
 import { type BitcoindRpc, RpcError, type WalletRpc } from "./rpc.ts";
-import { btcFromSatoshi, satoshiFromBtc, satPerVb, toDisplay } from "./units.ts";
+import { satoshiFromBtc, satPerVb, toDisplay } from "./units.ts";
+import { type FundedPsbt, fundPsbt, signCoins, signPsbt } from "./wallet-psbt.ts";
 
 export interface WalletOptions {
   /** Confirmations that coins need before they fund a channel; unconfirmed ones could take the channel with them. */
@@ -24,7 +20,7 @@ const RPC_WALLET_ERROR = -4;
 const RPC_WALLET_INSUFFICIENT_FUNDS = -6;
 const RPC_WALLET_NOT_FOUND = -18;
 const RPC_WALLET_ALREADY_LOADED = -35;
-/** Below it `fundrawtransaction` refuses (1 sat per virtual byte). */
+/** Below it the wallet refuses to fund (1 sat per virtual byte). */
 const MIN_PER_KW = 250;
 
 export class BitcoindWallet implements ChainWallet {
@@ -40,7 +36,7 @@ export class BitcoindWallet implements ChainWallet {
     this.#coins = {
       select: (amount, feeratePerKw) => this.#select(amount, feeratePerKw),
       coin: (outpoint) => this.#coin(outpoint),
-      sign: (transaction, coins) => this.#sign(transaction, coins),
+      sign: (transaction, coins, spent) => signCoins(node, this.#rpc, transaction, coins, spent),
       newScript: () => this.newScript(),
       unlock: (coins) => this.#unlock(coins.map((coin) => coin.outpoint)),
     };
@@ -79,11 +75,9 @@ export class BitcoindWallet implements ChainWallet {
   }
 
   async fund(outputs: readonly TxOutput[], feeratePerKw: number): Promise<Uint8Array> {
-    const funded = await this.#fundRaw(outputs, feeratePerKw);
-    const outpoints = funded.inputs.map((input) => input.outpoint);
+    const { psbt, outpoints } = await this.#fundPsbt(outputs, feeratePerKw);
     try {
-      const coins = await Promise.all(outpoints.map((outpoint) => this.#wanted(outpoint)));
-      const signed = await this.#sign(funded, coins);
+      const signed = await signPsbt(this.#node, this.#rpc, psbt);
       if (signed.inputs.some((input) => input.witness.length === 0)) {
         throw new Error(
           "the wallet holds coins that are not segwit, and a channel funded with them could be " +
@@ -116,22 +110,12 @@ export class BitcoindWallet implements ChainWallet {
   }
 
   /** The node fills in inputs and change, and sets the coins aside. */
-  async #fundRaw(outputs: readonly TxOutput[], feeratePerKw: number): Promise<Transaction> {
-    const draft = { version: 2, inputs: [], outputs, locktime: 0 };
-    const options = {
-      fee_rate: satPerVb(Math.max(feeratePerKw, MIN_PER_KW)),
-      minconf: this.#minConfirmations,
-      change_type: "bech32",
-      lockUnspents: true,
-    };
+  async #fundPsbt(outputs: readonly TxOutput[], feeratePerKw: number): Promise<FundedPsbt> {
     try {
-      const { hex } = await this.#rpc.call<{ hex: string }>(
-        "fundrawtransaction",
-        toHex(serializeTransaction(draft)),
-        options,
-        false, // without inputs, the count of outputs could be taken for the segwit flag
-      );
-      return parseTransaction(fromHex(hex));
+      return await fundPsbt(this.#node, this.#rpc, outputs, {
+        feeRate: satPerVb(Math.max(feeratePerKw, MIN_PER_KW)),
+        minConfirmations: this.#minConfirmations,
+      });
     } catch (error) {
       if (error instanceof RpcError && isInsufficient(error)) {
         throw new InsufficientFunds(`the node's wallet: ${error.reason}`);
@@ -143,8 +127,8 @@ export class BitcoindWallet implements ChainWallet {
   /** The node's own coin selection, asked through a payment to ourselves that is never made. */
   async #select(amount: Satoshi, feeratePerKw: number): Promise<readonly WalletCoin[]> {
     const script = await this.newScript();
-    const funded = await this.#fundRaw([{ script, amount }], feeratePerKw);
-    return Promise.all(funded.inputs.map((input) => this.#wanted(input.outpoint)));
+    const { outpoints } = await this.#fundPsbt([{ script, amount }], feeratePerKw);
+    return Promise.all(outpoints.map((outpoint) => this.#wanted(outpoint)));
   }
 
   async #wanted(outpoint: Outpoint): Promise<WalletCoin> {
@@ -164,31 +148,6 @@ export class BitcoindWallet implements ChainWallet {
       amount: satoshiFromBtc(found.value),
     };
     return { outpoint, output };
-  }
-
-  /** Takes over only the wallet's own signatures: other inputs keep what they have. */
-  async #sign(transaction: Transaction, coins: readonly WalletCoin[]): Promise<Transaction> {
-    if (coins.length === 0) return transaction;
-    const { hex } = await this.#rpc.call<{ hex: string }>(
-      "signrawtransactionwithwallet",
-      toHex(serializeTransaction(transaction)),
-      coins.map(({ outpoint, output }) => ({
-        txid: toDisplay(outpoint.txid),
-        vout: outpoint.vout,
-        scriptPubKey: toHex(output.script),
-        amount: btcFromSatoshi(output.amount),
-      })),
-    );
-    const signed = parseTransaction(fromHex(hex));
-    const inputs = transaction.inputs.map((input, i) => {
-      if (!coins.some((coin) => sameOutpoint(coin.outpoint, input.outpoint))) return input;
-      const mine = signed.inputs[i];
-      if (!mine || (mine.witness.length === 0 && mine.scriptSig.length === 0)) {
-        throw new Error("the node's wallet did not sign its own coin: is it locked?");
-      }
-      return { ...input, scriptSig: mine.scriptSig, witness: mine.witness };
-    });
-    return { ...transaction, inputs };
   }
 
   async #unlock(outpoints: readonly Outpoint[]): Promise<void> {
