@@ -50,7 +50,18 @@ const MAX_PSBT_BYTES = 1_000_000;
 const MAX_ENTRIES = 32;
 const MAX_PATH_STEPS = 16;
 
-export function encodePsbt({ transaction, inputs }: Psbt): Uint8Array {
+/** What is written of an input: a signer that looks for its own coins needs no more than what they are. */
+export type PsbtInputToWrite = Omit<PsbtInput, "derivation"> &
+  Partial<Pick<PsbtInput, "derivation">>;
+
+/** Inputs stand in the order of the transaction's. */
+export function encodePsbt({
+  transaction,
+  inputs,
+}: {
+  readonly transaction: Transaction;
+  readonly inputs: readonly PsbtInputToWrite[];
+}): Uint8Array {
   const writer = new ByteWriter(1024);
   writer.raw(MAGIC);
   entry(writer, UNSIGNED_TX, serializeTransaction(transaction));
@@ -61,11 +72,13 @@ export function encodePsbt({ transaction, inputs }: Psbt): Uint8Array {
     writeOutput(utxo, witnessUtxo);
     entry(writer, WITNESS_UTXO, utxo.bytes());
     if (witnessScript !== undefined) entry(writer, WITNESS_SCRIPT, witnessScript);
-    const path = new ByteWriter();
-    path.raw(derivation.fingerprint);
-    for (const step of derivation.path) path.u32(step);
-    const derivationKey = concat(Uint8Array.of(BIP32_DERIVATION), derivation.publicKey);
-    entry(writer, derivationKey, path.bytes());
+    if (derivation !== undefined) {
+      const path = new ByteWriter();
+      path.raw(derivation.fingerprint);
+      for (const step of derivation.path) path.u32(step);
+      const derivationKey = concat(Uint8Array.of(BIP32_DERIVATION), derivation.publicKey);
+      entry(writer, derivationKey, path.bytes());
+    }
     if (perCommitmentPoint !== undefined) entry(writer, COMMITMENT_POINT, perCommitmentPoint);
     writer.u8(0);
   }
