@@ -11,7 +11,7 @@ function bench(...words: readonly string[]) {
   return promisify(execFile)(process.execPath, parameters, { cwd: projectFolder });
 }
 
-test("--json: one object on stdout, every figure positive", async () => {
+test("--json: one object on stdout, every figure positive", { timeout: 240_000 }, async () => {
   const { stdout } = await bench("--json");
   expect(stdout.trim().split("\n")).toHaveLength(1);
   const perBatch = { "1": positive, "10": positive, "1000": positive };
@@ -26,7 +26,7 @@ test("--json: one object on stdout, every figure positive", async () => {
   });
 });
 
-test("the table names the provider and what is included", async () => {
+test("the table names the provider and what is included", { timeout: 240_000 }, async () => {
   const { stdout } = await bench();
   expect(stdout).toMatch(/crypto by (libsecp256k1|noble)/);
   expect(stdout).toContain("BOLT 8 encryption");

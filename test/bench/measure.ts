@@ -1,4 +1,5 @@
 /** How the bench times things: warmed up, in rounds of which the median counts, the floor of each round right after it. */
+import { readFileSync } from "node:fs";
 import type { Floor } from "./floor.ts";
 
 export interface Effort {
@@ -8,15 +9,20 @@ export interface Effort {
   readonly warmUpMs: number;
 }
 
-export const FULL: Effort = { rounds: 15, roundMs: 120, warmUpMs: 600 };
+export const FULL: Effort = { rounds: 15, roundMs: 120, warmUpMs: 2_000 };
 export const QUICK: Effort = { rounds: 3, roundMs: 15, warmUpMs: 30 };
 
 export interface Measured {
   /** Microseconds of one payment round trip, which may carry a batch. */
   readonly micros: number;
-  /** Median of the rounds' own ratios, so that a busy machine hurts both sides alike; NaN without a floor. */
+  /** Median of the rounds' own ratios, in this thread's own time: other programs do not disturb it. NaN without a floor. */
   readonly floorRatio: number;
   readonly floorMicros: number;
+}
+
+interface Round {
+  readonly wallMicros: number;
+  readonly threadMicros: number;
 }
 
 /** Times `run`; `prepare` makes what one run takes, untimed. */
@@ -27,17 +33,17 @@ export async function measure<T>(
   floor?: Floor,
 ): Promise<Measured> {
   const first = await timed(1, prepare, run);
-  const warm = count(first, effort.warmUpMs);
-  const warmed = await timed(warm, prepare, run);
+  const warmed = await timed(count(first, effort.warmUpMs), prepare, run);
   const perRound = count(warmed, effort.roundMs);
-  const times: number[] = [];
-  const floors: number[] = [];
+  const payments: Round[] = [];
+  const floors: Round[] = [];
   for (let round = 0; round < effort.rounds; round++) {
-    times.push(await timed(perRound, prepare, run));
-    if (floor !== undefined) floors.push(timedFloor(perRound, floor));
+    payments.push(await timed(perRound, prepare, run));
+    if (floor !== undefined) floors.push(await timed(perRound, () => floor, runFloor));
   }
-  const ratios = floors.map((time, i) => (times[i] as number) / time);
-  return { micros: median(times), floorMicros: median(floors), floorRatio: median(ratios) };
+  const ratios = floors.map((one, i) => (payments[i] as Round).threadMicros / one.threadMicros);
+  const wall = (rounds: readonly Round[]) => median(rounds.map(({ wallMicros }) => wallMicros));
+  return { micros: wall(payments), floorMicros: wall(floors), floorRatio: median(ratios) };
 }
 
 export function median(values: readonly number[]): number {
@@ -47,23 +53,35 @@ export function median(values: readonly number[]): number {
   return ((sorted[middle - 1] ?? Number.NaN) + (sorted[middle] ?? Number.NaN)) / 2;
 }
 
-function count(micros: number, wantedMs: number): number {
-  return Math.max(1, Math.min(2_000, Math.round((wantedMs * 1000) / micros)));
+function count({ wallMicros }: Round, wantedMs: number): number {
+  return Math.max(1, Math.min(4_000, Math.round((wantedMs * 1000) / wallMicros)));
 }
 
 async function timed<T>(
   times: number,
   prepare: () => T,
   run: (prepared: T) => Promise<void>,
-): Promise<number> {
+): Promise<Round> {
   const prepared = Array.from({ length: times }, prepare);
-  const start = performance.now();
+  const wall = performance.now();
+  const thread = threadMillis();
   for (const one of prepared) await run(one);
-  return ((performance.now() - start) * 1000) / times;
+  return {
+    threadMicros: ((threadMillis() - thread) * 1000) / times,
+    wallMicros: ((performance.now() - wall) * 1000) / times,
+  };
 }
 
-function timedFloor(times: number, floor: Floor): number {
-  const start = performance.now();
-  for (let i = 0; i < times; i++) floor.run();
-  return ((performance.now() - start) * 1000) / times;
+async function runFloor(floor: Floor): Promise<void> {
+  floor.run();
+}
+
+/** Time that this thread spent on a processor, where the system tells it (Linux); else the clock. */
+function threadMillis(): number {
+  try {
+    const path = `/proc/self/task/${process.pid}/schedstat`;
+    return Number(readFileSync(path, "latin1").split(" ")[0]) / 1e6;
+  } catch {
+    return performance.now();
+  }
 }

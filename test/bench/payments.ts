@@ -14,7 +14,7 @@ export const BATCHES = [1, 10, 1000] as const;
 export type Batch = (typeof BATCHES)[number];
 
 /** Pushes that a busy payer has under way: as many as the peer's limit on their bytes allows (core/channel/limits.ts). */
-const UNDER_WAY = 10;
+const UNDER_WAY = 5;
 /** Above dust in every channel type, so that the HTLC has outputs and signatures of its own. */
 const HTLC_MSAT = milliSatoshi(2_000_000);
 

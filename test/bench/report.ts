@@ -52,7 +52,7 @@ export function asTable(figures: Figures): string {
   );
   return [
     `picobolt, two whole nodes in one process, crypto by ${figures.crypto}`,
-    "Frames, BOLT 8 encryption and CBOR are included on both sides; medians of several rounds.",
+    "Frames, BOLT 8 encryption and CBOR are included on both sides; medians of several rounds after warming up.",
     "",
     row("payments per second", "in memory", "durable", "crypto floor", "time/floor"),
     ...rates,
