@@ -34,7 +34,11 @@ export function ascii(text: string): Bytes {
 
 /** A number as `length` big-endian bytes. */
 export function bigEndian(value: number | bigint, length: number): Bytes {
-  return fromHex(BigInt(value).toString(16).padStart(length * 2, "0"));
+  return fromHex(
+    BigInt(value)
+      .toString(16)
+      .padStart(length * 2, "0"),
+  );
 }
 
 export function toNumber(bytes: Bytes): bigint {

@@ -91,8 +91,7 @@ export function buildCommitment(
   const outputs = commitmentOutputs(terms, broadcaster, balances, keys);
   const transaction = new Transaction();
   const obscured =
-    BigInt(number) ^
-    obscuringFactor(terms.opener.points.payment, terms.acceptor.points.payment);
+    BigInt(number) ^ obscuringFactor(terms.opener.points.payment, terms.acceptor.points.payment);
   transaction.version = versionOf(terms.type);
   transaction.locktime = 0x20000000 + Number(obscured & 0xffffffn);
   const sequence = 0x80000000 + Number(obscured >> 24n);
@@ -132,7 +131,8 @@ export function isTrimmed(
   htlc: Htlc,
   feeratePerKw: number,
 ): boolean {
-  const left = satoshis(htlc.amountMsat) - htlcFee(type, htlc.offeredBy === broadcaster, feeratePerKw);
+  const left =
+    satoshis(htlc.amountMsat) - htlcFee(type, htlc.offeredBy === broadcaster, feeratePerKw);
   return left < sides[broadcaster].dustLimitSatoshis;
 }
 
@@ -141,7 +141,11 @@ export interface CommitmentKeys extends scripts.HtlcKeys {
   readonly toSelfDelay: number;
 }
 
-export function commitmentKeys(terms: ChannelTerms, broadcaster: Role, point: Bytes): CommitmentKeys {
+export function commitmentKeys(
+  terms: ChannelTerms,
+  broadcaster: Role,
+  point: Bytes,
+): CommitmentKeys {
   const mine = terms[broadcaster].points;
   const theirs = terms[other(broadcaster)].points;
   return {
@@ -162,9 +166,7 @@ function commitmentOutputs(
   const { type, fundingSatoshis } = terms;
   const { feeratePerKw } = balances;
   const dust = terms[broadcaster].dustLimitSatoshis;
-  const htlcs = balances.htlcs.filter(
-    (htlc) => !isTrimmed(terms, broadcaster, htlc, feeratePerKw),
-  );
+  const htlcs = balances.htlcs.filter((htlc) => !isTrimmed(terms, broadcaster, htlc, feeratePerKw));
   const cost = openersCostSatoshis(type, feeratePerKw, htlcs.length);
   const amounts = {
     opener: Math.max(0, satoshis(balances.openerMsat) - cost),
@@ -185,7 +187,10 @@ function commitmentOutputs(
     if (hasRemote || htlcs.length > 0) outputs.push(anchor(countersignatory));
   }
   if (type === "zero_fee_commitments") {
-    const rest = outputs.reduce((left, { amountSatoshis }) => left - amountSatoshis, fundingSatoshis);
+    const rest = outputs.reduce(
+      (left, { amountSatoshis }) => left - amountSatoshis,
+      fundingSatoshis,
+    );
     const amountSatoshis = Math.min(SHARED_ANCHOR_MOST_SATOSHIS, rest);
     outputs.push({ script: scripts.P2A, amountSatoshis });
   }
@@ -211,7 +216,12 @@ function toRemote({ type, ...sides }: ChannelTerms, role: Role, amountSatoshis: 
   return { script, amountSatoshis };
 }
 
-function htlcOutput(type: ChannelType, broadcaster: Role, keys: CommitmentKeys, htlc: Htlc): Output {
+function htlcOutput(
+  type: ChannelType,
+  broadcaster: Role,
+  keys: CommitmentKeys,
+  htlc: Htlc,
+): Output {
   const witnessScript = scripts.htlcScript({
     ...htlc,
     keys,

@@ -1,6 +1,6 @@
 /** secp256k1 as the BOLTs use it: keys, ECDH, signatures of 64 bytes with a low s. */
 import { secp256k1 } from "@noble/curves/secp256k1.js";
-import { bigEndian, type Bytes, sha256, toNumber } from "./bytes.ts";
+import { type Bytes, bigEndian, sha256, toNumber } from "./bytes.ts";
 
 const { Point } = secp256k1;
 const ORDER = Point.Fn.ORDER;

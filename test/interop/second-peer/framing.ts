@@ -1,5 +1,5 @@
 /** Frames on a stream link (docs/PROTOCOL.md "Framing"): `00 COBS(content || CRC-32(content)) 00`. */
-import { bigEndian, type Bytes, concat, same } from "./bytes.ts";
+import { type Bytes, bigEndian, concat, same } from "./bytes.ts";
 
 export function encodeFrame(content: Bytes): Bytes {
   const zero = Uint8Array.of(0);
@@ -43,11 +43,11 @@ function stuff(bytes: Bytes): Bytes {
     out.push(run.length + 1, ...run);
     run = [];
   };
-  bytes.forEach((byte, index) => {
-    if (byte === 0) return end();
-    run.push(byte);
-    if (run.length === 254 && index < bytes.length - 1) end();
-  });
+  for (const [index, byte] of bytes.entries()) {
+    if (byte !== 0) run.push(byte);
+    const isFull = run.length === 254 && index < bytes.length - 1;
+    if (byte === 0 || isFull) end();
+  }
   end();
   return Uint8Array.from(out);
 }

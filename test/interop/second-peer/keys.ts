@@ -1,5 +1,5 @@
 /** Keys of a channel (BOLT 3 "Key Derivation") and the secrets that revoke ("Per-commitment Secret Requirements"). */
-import { ascii, bigEndian, type Bytes, concat, same, sha256 } from "./bytes.ts";
+import { ascii, type Bytes, bigEndian, concat, same, sha256 } from "./bytes.ts";
 import { addPoints, addSecrets, multiplyPoint, multiplySecret, pointOf } from "./curve.ts";
 
 const FIRST_INDEX = 2n ** 48n - 1n;

@@ -1,6 +1,6 @@
 /** BOLT 8: the three acts of Noise_XK_secp256k1_ChaChaPoly_SHA256 and the two ciphers that they give. */
 import { chacha20poly1305 } from "@noble/ciphers/chacha.js";
-import { ascii, bigEndian, type Bytes, concat, hmacSha256, sha256 } from "./bytes.ts";
+import { ascii, type Bytes, bigEndian, concat, hmacSha256, sha256 } from "./bytes.ts";
 import { ecdh, pointOf } from "./curve.ts";
 
 const EMPTY = new Uint8Array(0);

@@ -1,5 +1,5 @@
 /** A session over one link (docs/PROTOCOL.md "Frames", "Sessions"): the acts, numbered packets, ping and pong, goodbye. */
-import { bigEndian, type Bytes, concat, same } from "./bytes.ts";
+import { type Bytes, bigEndian, concat, same } from "./bytes.ts";
 import { encodeFrame, FrameReader } from "./framing.ts";
 import { decodeMessage, encodeMessage, type Message } from "./messages.ts";
 import { type Ciphers, Initiator, Responder } from "./noise.ts";
@@ -167,16 +167,25 @@ export class Session {
   }
 
   private readPacket(content: Bytes): void {
-    if (!this.ciphers) return this.sendFrame(NO_SESSION, new Uint8Array(0));
+    if (!this.ciphers) {
+      this.sendFrame(NO_SESSION, new Uint8Array(0));
+      return;
+    }
     const number = ((content[0] ?? 0) << 8) + (content[1] ?? 0);
     const ahead = (number - this.packetsReceived + 65536) % 65536;
     if (ahead >= 32768) return; // a repetition
-    if (ahead > 0) return this.goodbye(2);
+    if (ahead > 0) {
+      this.goodbye(2);
+      return;
+    }
     const bytes = this.ciphers.receive.open(content.slice(2));
     this.packetsReceived++;
     this.heardAtMs = this.nowMs;
     this.confirm();
-    if (bytes.length === 1 && (bytes[0] ?? 0) < 24) return this.end(`goodbye ${bytes[0]}`);
+    if (bytes.length === 1 && (bytes[0] ?? 0) < 24) {
+      this.end(`goodbye ${bytes[0]}`);
+      return;
+    }
     const message = decodeMessage(bytes);
     if (message) this.readMessage(message);
   }

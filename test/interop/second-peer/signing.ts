@@ -5,8 +5,8 @@ import {
   type ChannelTerms,
   type Commitment,
   type HtlcTransaction,
-  type Role,
   other,
+  type Role,
   sighashTypeOfHtlc,
 } from "./commitment.ts";
 import { sign, verify } from "./curve.ts";

@@ -1,0 +1,186 @@
+/** The real node and the second peer, joined by a cable in memory: what each did is checked by the other. */
+import { expect } from "vitest";
+import type { Command } from "../../core/channel/inputs.ts";
+import {
+  blockHeight,
+  type ChannelId,
+  milliSatoshi,
+  satoshi,
+} from "../../core/primitives/brands.ts";
+import type { ChannelType } from "../../core/transactions/terms.ts";
+import { transactionId } from "../../core/transactions/transaction.ts";
+import { Cable } from "../support/cable.ts";
+import { breath, CHAIN_HASH, crypto, fundingTransaction, TestNode } from "../support/node-pair.ts";
+import { type Bytes, concat, sha256 } from "./second-peer/bytes.ts";
+import type { Channel } from "./second-peer/channel.ts";
+import { amountOf, packPayment } from "./second-peer/channel-state.ts";
+import type { OpenOptions } from "./second-peer/opening.ts";
+import { SecondPeer } from "./second-peer/peer.ts";
+
+export type Side = "node" | "peer";
+
+export class InteropLab {
+  cable = new Cable();
+  height = 100;
+  /** The node's id of the channel. */
+  id: ChannelId = new Uint8Array(32) as ChannelId;
+  private nowMs = 0;
+  private references = 0;
+
+  private constructor(
+    readonly node: TestNode,
+    readonly peer: SecondPeer,
+  ) {}
+
+  static async make(): Promise<InteropLab> {
+    const node = await new TestNode("node", 1).start();
+    const seed = sha256(Uint8Array.of(99));
+    return new InteropLab(node, new SecondPeer({ seed, chainHash: CHAIN_HASH }));
+  }
+
+  get channel(): Channel {
+    return this.peer.channel;
+  }
+
+  /** A new cable, and time for the handshake. */
+  connect(caller: Side): void {
+    this.cable = new Cable();
+    const [nodesEnd, peersEnd] = this.cable.ends;
+    const peersId = this.peer.nodeId as typeof this.node.nodeId;
+    if (caller === "peer") this.node.node.attach(nodesEnd);
+    this.peer.attach(peersEnd, caller === "peer" ? this.node.nodeId : undefined);
+    if (caller === "node") this.node.node.attach(nodesEnd, peersId);
+    this.wait(2);
+  }
+
+  /** What is under way is lost. */
+  disconnect(): void {
+    this.cable.lose();
+    for (const end of this.cable.ends) end.onClosed("the cable was pulled");
+  }
+
+  /** Lets time pass, in steps of 100 ms, and messages flow. */
+  wait(steps = 1): void {
+    for (let i = 0; i < steps; i++) {
+      this.nowMs += 100;
+      this.node.node.tick(this.nowMs);
+      this.peer.tick(this.nowMs);
+      this.cable.pump();
+    }
+  }
+
+  /** Delivers until nothing moves. */
+  async flow(): Promise<void> {
+    for (let quiet = 0; quiet < 3; quiet++) {
+      if (this.cable.pump() > 0) quiet = 0;
+      await breath();
+    }
+  }
+
+  mine(count: number, raw?: Uint8Array): void {
+    for (let i = 0; i < count; i++) {
+      const height = blockHeight(++this.height);
+      const transactions = i === 0 && raw ? [{ raw, height, index: 1 } as never] : [];
+      this.node.node.blockConnected({ height, transactions });
+    }
+  }
+
+  /** The peer opens a channel to the node. */
+  async openFromPeer(options: OpenOptions): Promise<void> {
+    const opening = this.peer.open(options);
+    await this.flow();
+    const raw = opening.fundingTransaction?.toBuffer();
+    if (!raw) throw new Error(`not accepted: ${this.peer.complaints.join("; ")}`);
+    await this.confirm(Uint8Array.from(raw));
+  }
+
+  /** The node opens a channel to the peer. */
+  async openFromNode(options: OpenOptions): Promise<void> {
+    const temporaryId = this.node.node.open({
+      remoteNodeId: this.peer.nodeId as typeof this.node.nodeId,
+      channelType: options.type as ChannelType,
+      fundingSatoshis: satoshi(options.fundingSatoshis),
+      pushMsat: milliSatoshi(options.pushMsat ?? 0),
+      feeratePerKw: options.feeratePerKw ?? 1000,
+    });
+    await this.flow();
+    const needed = this.node.events("fundingNeeded").at(-1);
+    if (!needed) throw new Error(`not accepted: ${JSON.stringify(this.node.told)}`);
+    const { transaction, bytes } = fundingTransaction(needed, this.height);
+    const txid = transactionId(crypto, transaction);
+    this.node.node.command(temporaryId, { type: "funded", outpoint: { txid, vout: 0 } });
+    await this.flow();
+    await this.confirm(bytes);
+  }
+
+  private async confirm(raw: Uint8Array): Promise<void> {
+    const created = this.node.events("created").at(-1);
+    if (!created) throw new Error(`not created: ${JSON.stringify(this.node.told)}`);
+    this.id = created.channelId;
+    expect(created.channelId).toEqual(this.channel.options.id);
+    this.mine(3, raw);
+    this.channel.confirmed();
+    await this.flow();
+    expect(this.channel.isReady).toBe(true);
+    expect(this.node.events("ready")).toHaveLength(1);
+  }
+
+  command(command: Exclude<Command, { readonly type: "open" }>): void {
+    this.node.node.command(this.id, command);
+  }
+
+  /** Payments of these amounts, each under a fresh reference. */
+  payments(...amountsMsat: readonly number[]): Bytes {
+    return concat(
+      ...amountsMsat.map((amountMsat) => {
+        const reference = sha256(Uint8Array.of(++this.references >> 8, this.references & 255));
+        return packPayment(reference.slice(0, 16), amountMsat);
+      }),
+    );
+  }
+
+  /** Millisatoshi of [node, peer], on which both sides and both commitments agree. */
+  agreedBalances(): readonly [number, number] {
+    const { state } = this.channel;
+    const us = state.us === "opener" ? "openerMsat" : "acceptorMsat";
+    const them = state.us === "opener" ? "acceptorMsat" : "openerMsat";
+    const base = this.node.node.record(this.id)?.base;
+    const all = {
+      local: [state.local()[them], state.local()[us], state.local().htlcs.length],
+      remote: [state.remote()[them], state.remote()[us], state.remote().htlcs.length],
+      node: [base?.toLocalMsat, base?.toRemoteMsat, base?.htlcs.length],
+    };
+    expect(all.remote).toEqual(all.local);
+    expect(all.node).toEqual(all.local);
+    return [state.local()[them], state.local()[us]];
+  }
+
+  /** What the node believes to have, counted from all that it told its application. */
+  toldBalance(startMsat: number): number {
+    const { node } = this;
+    const sum = (payments: readonly Uint8Array[]) =>
+      payments.reduce((total, packed) => total + amountOf(packed), 0);
+    const received = sum(node.events("pushReceived").map(({ payments }) => payments));
+    const sent = sum(node.events("pushSettled").map(({ payments }) => payments));
+    const earned = node
+      .events("htlcSettled")
+      .filter(({ fulfilled }) => fulfilled)
+      .reduce((total, { amountMsat }) => total + amountMsat, 0);
+    const spent = node
+      .events("htlcFulfilled")
+      .reduce((total, { htlc }) => total + htlc.amountMsat, 0);
+    return startMsat + received - sent + earned - spent;
+  }
+
+  /** Neither side has anything to complain of. */
+  expectPeace(): void {
+    expect({
+      peer: this.peer.complaints,
+      alarms: this.node.alarms,
+      faults: this.node.checking.faults,
+      violations: this.node.events("violation"),
+      rejected: this.node.events("rejected"),
+      forced: this.node.events("forceClosing"),
+    }).toEqual({ peer: [], alarms: [], faults: [], violations: [], rejected: [], forced: [] });
+  }
+}
