@@ -72,7 +72,7 @@ export function receiveReestablish(
   draft.notify({ type: "reestablished" });
 }
 
-/** The peer proves, by a secret that we have yet to reveal, that our record is old: we must never publish it. */
+/** The peer proves, by a secret that we have yet to reveal, that our record is old: we must never publish it (rule `outdated-never-broadcasts`). */
 function weAreOutdated(draft: Draft, message: MessageNamed<"channel_reestablish">): boolean {
   const { context, record } = draft;
   const { crypto, signer } = context;

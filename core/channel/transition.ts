@@ -41,7 +41,10 @@ export function restored(record: ChannelRecord): Channel {
   return { kind: "live", record, session: freshSession };
 }
 
-/** A breach by the peer changes nothing durable: it is told, and the link is closed. */
+/**
+ * A breach by the peer changes nothing durable: it is told, and the link is closed. Only a deadline, the peer's error, or a
+ * person publishes our commitment (rule `honest-peer-never-force-closed`).
+ */
 export function transition(context: Context, channel: Channel, input: Input): Transition {
   try {
     return step(context, channel, input);

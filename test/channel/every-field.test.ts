@@ -50,6 +50,9 @@ function wrongValues(field: Field<unknown>, value: unknown): readonly Wrong[] {
       return [
         ...(list.length > 0 ? [{ what: "one less", value: list.slice(1) }] : []),
         { what: "one more", value: [...list, new Uint8Array(64).fill(1)] },
+        ...(list.length > 0
+          ? [{ what: "a flipped bit", value: [flipped(list[0] as Uint8Array), ...list.slice(1)] }]
+          : []),
       ];
     }
     case "optional":
@@ -130,7 +133,9 @@ async function liveWithWrong(one: Case, who: "a" | "b", variant: number) {
   let hit = false;
   pair[who].tamper = (message) => {
     if (hit || message.type !== one.type) return [message];
-    const values = wrongValues(one.field, message[one.name as keyof Message]);
+    const value: unknown = message[one.name as keyof Message];
+    if (Array.isArray(value) && value.length === 0) return [message]; // a later one has more
+    const values = wrongValues(one.field, value);
     variants = values.length;
     const wrong = values[variant];
     if (!wrong) return [message];
