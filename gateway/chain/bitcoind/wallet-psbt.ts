@@ -84,7 +84,8 @@ export async function signCoins(
     inputs: spent.map((witnessUtxo) => ({ witnessUtxo })),
   });
   const processed = await withSignatures(wallet, Buffer.from(psbt).toString("base64"));
-  const { inputs: decoded } = await node.call<DecodedPsbt>("decodepsbt", processed);
+  const final = await node.call<{ psbt: string }>("finalizepsbt", processed, false);
+  const { inputs: decoded } = await node.call<DecodedPsbt>("decodepsbt", final.psbt);
   const inputs = transaction.inputs.map((input, i) => {
     if (!coins.some((coin) => sameOutpoint(coin.outpoint, input.outpoint))) return input;
     const { final_scriptSig: scriptSig, final_scriptwitness: witness = [] } = decoded[i] ?? {};
@@ -106,10 +107,15 @@ interface DecodedPsbt {
   }[];
 }
 
-/** Adds the wallet's signatures and finishes its inputs. */
+/**
+ * Key paths first, by which a signer behind the node finds its own coins, then signatures. Nothing is finished on the
+ * way: of a finished input the paths are dropped, and a second key chain of the same signer would refuse it.
+ */
 async function withSignatures(wallet: WalletRpc, psbt: string): Promise<string> {
-  const signed = await wallet.call<{ psbt: string }>("walletprocesspsbt", psbt, true);
-  return signed.psbt;
+  const process = (text: string, sign: boolean) =>
+    wallet.call<{ psbt: string }>("walletprocesspsbt", text, sign, "DEFAULT", true, false);
+  const filled = await process(psbt, false);
+  return (await process(filled.psbt, true)).psbt;
 }
 
 async function addressesOf(node: BitcoindRpc, outputs: readonly TxOutput[]): Promise<string[]> {
