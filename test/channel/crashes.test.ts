@@ -5,7 +5,7 @@ import type { ChannelType } from "../../core/transactions/terms.ts";
 import { begin, CHANNEL_TYPES, live } from "../support/dance.ts";
 import { FaultyStore, type StoreFault } from "../support/faulty-store.ts";
 
-describe.each(CHANNEL_TYPES)("%s", (channelType) => {
+describe.each(CHANNEL_TYPES)("%s", { timeout: 180_000 }, (channelType) => {
   test.each([
     ["a", "crash-before"],
     ["a", "crash-after"],

@@ -39,7 +39,7 @@ const faults: Readonly<Record<string, (pair: Pair) => void>> = {
   },
 };
 
-describe.each(CHANNEL_TYPES)("%s", (channelType) => {
+describe.each(CHANNEL_TYPES)("%s", { timeout: 180_000 }, (channelType) => {
   test.each(Object.entries(faults))("every message of the dance %s", async (_, fault) => {
     const total = await liveWithFault(channelType, -1, () => {});
     expect(total).toBeGreaterThan(40);

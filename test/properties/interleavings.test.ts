@@ -22,7 +22,7 @@ const seeds = Array.from({ length: runs }, (_, i) => first + i);
 const CHANNEL_TYPES = ["zero_fee_commitments", "anchors", "static_remotekey"] as const;
 
 describe.each(CHANNEL_TYPES)("%s", (channelType) => {
-  test(`${runs} random lives from seed ${first}`, { timeout: 10_000 + runs * 2_000 }, async () => {
+  test(`${runs} random lives from seed ${first}`, { timeout: 10_000 + runs * 5_000 }, async () => {
     for (const seed of [...KEPT, ...seeds]) {
       try {
         await live(channelType, new Random(seed));
