@@ -1,6 +1,6 @@
 /** The program inside the XS worker: serves calls from Node with bytes in and bytes out, on the bundled core. */
 import { decodeRecord, encodeRecord } from "../../core/channel/codec.ts";
-import { devicePolicy } from "../../core/channel/policy.ts";
+import { devicePolicy, hostPolicy } from "../../core/channel/policy.ts";
 import { nobleCrypto } from "../../core/crypto/noble.ts";
 import { SeedSigner } from "../../core/keys/seed-signer.ts";
 import { decodeCbor, encodeCbor } from "../../core/messages/cbor.ts";
@@ -44,7 +44,9 @@ serve("record-in-depth", (record, seed, depth) =>
     return encodeRecord(decoded);
   }),
 );
-serveNode({ Node, SeedSigner, devicePolicy }, nobleCrypto);
+// A device of every channel type, so that all of them are seen in XS.
+const { channelTypes } = hostPolicy;
+serveNode({ Node, SeedSigner, devicePolicy: { ...devicePolicy, channelTypes } }, nobleCrypto);
 listen();
 
 function scenarioNamed(name: Uint8Array): Scenario {

@@ -1,7 +1,7 @@
 /** A whole channel life between a node in the real XS engine and one in Node: the same bytes as between two nodes in Node. */
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { decodeRecord } from "../../core/channel/codec.ts";
-import { devicePolicy } from "../../core/channel/policy.ts";
+import { devicePolicy, hostPolicy } from "../../core/channel/policy.ts";
 import { nobleCrypto } from "../../core/crypto/noble.ts";
 import { SeedSigner } from "../../core/keys/seed-signer.ts";
 import { Node } from "../../core/node/node.ts";
@@ -25,7 +25,8 @@ import {
 import { CHAIN_HASH, FEATURES } from "../support/node-pair.ts";
 
 const crypto = nativeCrypto() ?? nobleCrypto();
-const core = { Node, SeedSigner, devicePolicy };
+const { channelTypes } = hostPolicy;
+const core = { Node, SeedSigner, devicePolicy: { ...devicePolicy, channelTypes } };
 const nodeHere = inNode(core, crypto);
 const bridges: XsBridge[] = [];
 let scripts: XsScripts;
