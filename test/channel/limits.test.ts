@@ -96,7 +96,7 @@ describe("the number of HTLCs", () => {
     ["anchors", hostPolicy, 483],
     ["static_remotekey", hostPolicy, 483],
     ["zero_fee_commitments", devicePolicy, 30],
-    ["anchors", devicePolicy, 30],
+    ["anchors", { ...hostPolicy, maxAcceptedHtlcs: 30 }, 30],
   ] as const)(
     "%s takes as many as the receiver's policy says",
     async (channelType, policyB, most) => {
