@@ -109,7 +109,8 @@ export class Device {
         ...options,
         chain: device.chain,
         chainHash: blockHash(crypto, genesisHeader(network)),
-        policy: { ...devicePolicy, ...options.policy },
+        // Nobody could pay for another type's commitment in its place.
+        policy: { ...devicePolicy, channelTypes: ["zero_fee_commitments"], ...options.policy },
         features: deviceFeatures,
         maxMessageBytes: DEVICE_MAX_MESSAGE_BYTES,
         maxChannels: MAX_CHANNELS,

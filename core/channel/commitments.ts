@@ -23,7 +23,6 @@ import { dustExposureMsat, trims } from "./limits.ts";
 import {
   type ChannelRecord,
   type Htlc,
-  MAX_RECEIPTS_AWAITED,
   MAX_RECEIPTS_OWED,
   type State,
   type Update,
@@ -202,7 +201,7 @@ function settleLocal(draft: Draft, before: ChannelRecord, update: Update): void 
       const { id, payments } = update;
       const digest = draft.context.crypto.sha256(payments);
       const awaited = [...draft.record.receiptsAwaited, { id, digest }].slice(
-        -MAX_RECEIPTS_AWAITED,
+        -draft.context.policy.maxReceiptsAwaited,
       );
       draft.change({ receiptsAwaited: awaited });
       draft.notify({ type: "pushSettled", pushId: id, payments });

@@ -43,6 +43,13 @@ export interface ChannelPolicy {
   readonly irrevocableDepth: number;
   /** Trimmed HTLCs may hold at most this much in one commitment. */
   readonly maxDustExposureMsat: MilliSatoshi;
+  /** What the peer may have us store, in bytes: of an HTLC's onion (more is a violation), of a failure's reason (cut). */
+  readonly maxOnionBytes: number;
+  readonly maxReasonBytes: number;
+  /** Own pushes without a receipt that are remembered; older receipts are not asked for. */
+  readonly maxReceiptsAwaited: number;
+  /** Of all transactions on chain that the record keeps. */
+  readonly maxFactBytes: number;
 }
 
 /** What both sides said in `init`. */

@@ -3,14 +3,15 @@ import { MAX_HTLCS } from "../messages/update.ts";
 import { type MilliSatoshi, milliSatoshi } from "../primitives/brands.ts";
 import type { ChannelTerms, Side } from "../transactions/channel-terms.ts";
 import { anchorsCost, commitmentFee, isTrimmed } from "../transactions/weights.ts";
+import type { Negotiated } from "./context.ts";
 import type { Htlc, State, Update } from "./record.ts";
 
 /** Updates of one side that may be under way at once. */
 export const MAX_PENDING_UPDATES = 1024;
 /** All updates of one side on their way: what is proposed is bounded, each HTLC may be resolved beside. */
 export const MAX_UPDATES_UNDER_WAY = MAX_PENDING_UPDATES + MAX_HTLCS;
-/** Payments of pushes under way from one side hold at most this many times the receiver's largest message. */
-export const PENDING_PUSH_MESSAGES = 4;
+/** Payments of pushes under way from one side hold at most this many times the smaller side's largest message. */
+const PENDING_PUSH_MESSAGES = 2;
 /** What commitment_signed has beside its HTLC signatures, and each of those, in bytes (docs/PROTOCOL.md). */
 const COMMITMENT_SIGNED_BYTES = 128;
 const HTLC_SIGNATURE_BYTES = 66;
@@ -21,6 +22,11 @@ const NO_SPIKE = { feerateFactor: 1, extraHtlcs: 0 };
 /** HTLCs of both directions whose signatures fit into a message of so many bytes. */
 export function signableHtlcs(maxMessageBytes: number): number {
   return Math.floor((maxMessageBytes - COMMITMENT_SIGNED_BYTES) / HTLC_SIGNATURE_BYTES);
+}
+
+/** Bytes of payments that may be under way from one side: both store them until they are settled. */
+export function pushRoom({ localMaxMessageBytes, remoteMaxMessageBytes }: Negotiated): number {
+  return PENDING_PUSH_MESSAGES * Math.min(localMaxMessageBytes, remoteMaxMessageBytes);
 }
 
 export function other(side: Side): Side {

@@ -7,8 +7,11 @@ import type {
   Resolution,
   WatchedChannel,
 } from "../chain/monitor/watched.ts";
+import type { Outpoint } from "../ports/chain.ts";
 import { equal } from "../primitives/bytes.ts";
 import { assert } from "../primitives/errors.ts";
+import { commitmentTerms } from "../transactions/channel-terms.ts";
+import { findCommitmentNumber } from "../transactions/number.ts";
 import {
   parseTransaction,
   sameOutpoint,
@@ -23,6 +26,8 @@ import type { Input } from "./inputs.ts";
 import { resetSession } from "./proposals.ts";
 import { type ChannelRecord, isOpen, MAX_FACTS, type Phase } from "./record.ts";
 import { commitmentSpec, localState, remoteNextState, remoteState } from "./state.ts";
+
+const NONE = new Uint8Array(0);
 
 /** What the monitor needs, from the record alone. */
 export function watchedChannel(context: Context, record: ChannelRecord): WatchedChannel {
@@ -84,7 +89,14 @@ export function confirmed(draft: Draft, { raw, height }: ChainFact): void {
   }
   if (!concernsUs(context, record, transaction)) return;
   const known = record.facts.filter(({ raw }) => !equal(raw, fact.raw));
-  const facts = [...known, fact].sort((a, b) => a.height - b.height).slice(0, MAX_FACTS);
+  const facts = [...known, fact].sort((a, b) => a.height - b.height);
+  const bytes = facts.reduce((sum, { raw }) => sum + raw.length, 0);
+  if (facts.length > MAX_FACTS || bytes > context.policy.maxFactBytes) {
+    // Without it the output counts as unspent: what is claimed of it is refused, and nothing else suffers.
+    const text = `a transaction of ${raw.length} bytes on chain finds no room in the record`;
+    draft.notify({ type: "violation", tag: "bounded", text });
+    return;
+  }
   draft.change({ facts });
   if (!spends(transaction, record.terms.fundingOutpoint)) return;
   resetSession(draft, "the channel ended on chain: nothing was paid", draft.session.connected);
@@ -95,13 +107,33 @@ function spends(transaction: Transaction, outpoint: { txid: Uint8Array; vout: nu
   return transaction.inputs.some((input) => sameOutpoint(input.outpoint, outpoint as never));
 }
 
-/** It spends the funding output, or an output of a transaction that does. */
+/**
+ * It spends the funding output, an output of the commitment that did, or the output of an HTLC transaction. What the
+ * peer does with its coins after that is its own business: facts about it would fill the record (rule `bounded`).
+ */
 function concernsUs(context: Context, record: ChannelRecord, transaction: Transaction): boolean {
-  if (spends(transaction, record.terms.fundingOutpoint)) return true;
-  return record.facts.some(({ raw }) => {
-    const txid = transactionId(context.crypto, parseTransaction(raw));
-    return transaction.inputs.some(({ outpoint }) => equal(outpoint.txid, txid));
+  const { crypto } = context;
+  const { terms } = record;
+  if (spends(transaction, terms.fundingOutpoint)) return true;
+  const known = record.facts.map(({ raw }) => {
+    const fact = parseTransaction(raw);
+    return { fact, txid: transactionId(crypto, fact) };
   });
+  const closing = known.find(({ fact }) => spends(fact, terms.fundingOutpoint));
+  if (closing === undefined) return false;
+  const { fact: closed, txid } = closing;
+  // A mutual close leaves nothing to be claimed.
+  if (findCommitmentNumber(crypto, commitmentTerms(terms, "local"), closed) === undefined) {
+    return false;
+  }
+  const isSecondStage = (outpoint: Outpoint): boolean =>
+    known.some(
+      ({ fact, txid: id }) =>
+        equal(id, outpoint.txid) && equal(fact.inputs[outpoint.vout]?.outpoint.txid ?? NONE, txid),
+    );
+  return transaction.inputs.some(
+    ({ outpoint }) => equal(outpoint.txid, txid) || isSecondStage(outpoint),
+  );
 }
 
 /** The blocks from `fromHeight` on are gone, and with them what they confirmed. */

@@ -25,11 +25,22 @@ export const hostPolicy: ChannelPolicy = {
   timeoutGraceBlocks: 3,
   irrevocableDepth: 100,
   maxDustExposureMsat: milliSatoshi(50_000_000),
+  maxOnionBytes: 1_366,
+  maxReasonBytes: 512,
+  maxReceiptsAwaited: 1_024,
+  maxFactBytes: 32 * 1024 * 1024,
 };
 
-/** For a microcontroller: few HTLCs, small records. */
+/**
+ * For a microcontroller: few HTLCs, small records. Whatever a peer does, a record fits into one commit of its flash
+ * (firmware/store/flash-log.ts), or nothing more could be stored: no force-close, no penalty (rule `bounded`).
+ */
 export const devicePolicy: ChannelPolicy = {
   ...hostPolicy,
   maxAcceptedHtlcs: 30,
   maxDustExposureMsat: milliSatoshi(5_000_000),
+  maxOnionBytes: 0, // it forwards nothing
+  maxReasonBytes: 64,
+  maxReceiptsAwaited: 64,
+  maxFactBytes: 10_240,
 };

@@ -6,7 +6,7 @@ import { equal } from "../primitives/bytes.ts";
 import { demand, unreachable } from "../primitives/errors.ts";
 import { acknowledgeReceipts } from "./commitments.ts";
 import type { Draft } from "./draft.ts";
-import { MAX_UPDATES_UNDER_WAY, openerOf, PENDING_PUSH_MESSAGES, refusal } from "./limits.ts";
+import { MAX_UPDATES_UNDER_WAY, openerOf, pushRoom, refusal } from "./limits.ts";
 import type { Htlc, Update } from "./record.ts";
 import { allForLocal, tryReduce } from "./state.ts";
 import { pushBytes, resolving, storePreimage } from "./updates.ts";
@@ -63,7 +63,11 @@ function receivedUpdate(draft: Draft, message: UpdateMessage): Update {
       return receivedFulfill(draft, message);
     case "update_fail_htlc":
       offeredHtlc(draft, message);
-      return { type: "fail", htlcId: message.id, reason: message.reason };
+      return {
+        type: "fail",
+        htlcId: message.id,
+        reason: message.reason.slice(0, draft.context.policy.maxReasonBytes),
+      };
     case "update_fail_malformed_htlc": {
       const { id: htlcId, sha256OfOnion, failureCode } = message;
       const badOnion = failureCode >= 0x8000;
@@ -84,9 +88,7 @@ function receivedPush(draft: Draft, message: MessageNamed<"update_push">): Updat
   demand(message.id === expected, "update_push.id", `must be ${expected}, is ${message.id}`);
   checkPayments(message.payments);
   const pending = [...record.pending.remoteAcked, ...record.pending.remoteSigned];
-  const room =
-    PENDING_PUSH_MESSAGES * context.negotiated.localMaxMessageBytes -
-    pushBytes([...pending, ...session.remoteProposed]);
+  const room = pushRoom(context.negotiated) - pushBytes([...pending, ...session.remoteProposed]);
   demand(message.payments.length <= room, "update_push.payments", "too many are under way");
   acknowledgeReceipts(draft, message.receiptsBelow);
   const { id, payments } = message;
@@ -98,6 +100,8 @@ function receivedAdd(draft: Draft, message: MessageNamed<"update_add_htlc">): Up
   const expected = record.nextRemoteHtlcId + proposedCount(session.remoteProposed, "add");
   demand(message.id === expected, "update_add_htlc.id", `must be ${expected}, is ${message.id}`);
   const { id, amountMsat, paymentHash, cltvExpiry, onionRoutingPacket: onion } = message;
+  const short = onion.length <= draft.context.policy.maxOnionBytes;
+  demand(short, "update_add_htlc.onion_routing_packet", "this node forwards nothing");
   const inRange = cltvExpiry < MAX_CLTV_EXPIRY && cltvExpiry > 0;
   demand(inRange, "update_add_htlc.cltv_expiry", `${cltvExpiry} is not a block height`);
   return {

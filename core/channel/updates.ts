@@ -10,7 +10,7 @@ import type { Command } from "./inputs.ts";
 import {
   dustExposureMsat,
   MAX_PENDING_UPDATES,
-  PENDING_PUSH_MESSAGES,
+  pushRoom,
   refusal,
   signableHtlcs,
 } from "./limits.ts";
@@ -112,7 +112,7 @@ function pendingRefusal(
   if (pending.length >= MAX_PENDING_UPDATES) return "too many updates are under way: try again";
   if (command.type !== "push") return undefined;
   const { remoteMaxMessageBytes } = context.negotiated;
-  const room = PENDING_PUSH_MESSAGES * remoteMaxMessageBytes - pushBytes(pending);
+  const room = pushRoom(context.negotiated) - pushBytes(pending);
   if (command.payments.length > room) return "too many payments are under way: try again";
   const overhead = 64; // type, channel id, id and CBOR heads (docs/PROTOCOL.md)
   if (command.payments.length + overhead > remoteMaxMessageBytes) {

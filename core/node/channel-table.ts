@@ -12,9 +12,15 @@ import { equal, toHex } from "../primitives/bytes.ts";
 import type { Transaction } from "../transactions/transaction.ts";
 import { ChannelRunner, type RunnerHost, type RunnerStart } from "./channel-runner.ts";
 
+/** What an outpoint is to a channel: its funding, an output of what spent that, an output of what spent one of those. */
+export type Stage = "funding" | "closing" | "second";
+
+type Made = readonly [outpoint: Outpoint, stage: Stage];
+
 export class ChannelTable {
   private readonly runners = new Map<string, ChannelRunner>();
-  private readonly watched = new Map<string, ChannelRunner>();
+  /** By outpoint: a peer may open a channel on any, also on one that matters to another channel. */
+  private readonly watched = new Map<string, Map<ChannelRunner, Stage>>();
 
   constructor(private readonly host: RunnerHost) {}
 
@@ -59,39 +65,60 @@ export class ChannelTable {
   }
 
   rename(runner: ChannelRunner, id: ChannelId): void {
-    this.runners.delete(toHex(runner.id));
+    this.forget(runner);
     runner.id = id;
     this.runners.set(toHex(id), runner);
   }
 
   remove(runner: ChannelRunner): void {
-    this.runners.delete(toHex(runner.id));
-    for (const [key, value] of this.watched) if (value === runner) this.watched.delete(key);
+    this.forget(runner);
+    for (const [key, runners] of this.watched) {
+      if (runners.delete(runner) && runners.size === 0) this.watched.delete(key);
+    }
+  }
+
+  /** Another channel may stand under the id by now. */
+  private forget(runner: ChannelRunner): void {
+    const key = toHex(runner.id);
+    if (this.runners.get(key) === runner) this.runners.delete(key);
+  }
+
+  /** Also one that is stored, or about to be, under this id and not yet renamed. */
+  holds(id: ChannelId): boolean {
+    return this.get(id) !== undefined || this.all().some(({ storedId }) => equal(storedId, id));
   }
 
   /** False where it was watched for this channel already. */
-  watch(runner: ChannelRunner, outpoint: Outpoint): boolean {
+  watch(runner: ChannelRunner, outpoint: Outpoint, stage: Stage): boolean {
     const key = outpointKey(outpoint);
-    if (this.watched.get(key) === runner) return false;
-    this.watched.set(key, runner);
+    const runners = this.watched.get(key) ?? new Map<ChannelRunner, Stage>();
+    if (runners.has(runner)) return false;
+    this.watched.set(key, runners.set(runner, stage));
     return true;
   }
 
-  /** The outputs of a transaction that spends what is watched for the channel; none of its funding, which may serve others. */
-  madeBy(runner: ChannelRunner, transaction: Transaction, txid: Txid): readonly Outpoint[] {
-    const spends = ({ outpoint }: { readonly outpoint: Outpoint }) =>
-      this.watched.get(outpointKey(outpoint)) === runner;
-    return transaction.inputs.some(spends)
-      ? transaction.outputs.map((_, vout) => ({ txid, vout }))
-      : [];
+  /**
+   * What a transaction that spends something of the channel makes of it: all outputs of a commitment, of an HTLC
+   * transaction those that its inputs are bound to. What is made of those is nobody's business (rule `bounded`).
+   */
+  madeBy(runner: ChannelRunner, transaction: Transaction, txid: Txid): readonly Made[] {
+    const stages = transaction.inputs.map(({ outpoint }) =>
+      this.watched.get(outpointKey(outpoint))?.get(runner),
+    );
+    if (stages.includes("funding")) {
+      return transaction.outputs.map((_, vout) => [{ txid, vout }, "closing"]);
+    }
+    return stages.flatMap((stage, vout): readonly Made[] =>
+      stage === "closing" && vout < transaction.outputs.length ? [[{ txid, vout }, "second"]] : [],
+    );
   }
 
   /** The channels that a transaction creates or spends something of. */
   touchedBy(transaction: Transaction, txid: Txid): ReadonlySet<ChannelRunner> {
     const touched = new Set<ChannelRunner>();
     const touch = (outpoint: Outpoint) => {
-      const runner = this.watched.get(outpointKey(outpoint));
-      if (runner) touched.add(runner);
+      const runners = this.watched.get(outpointKey(outpoint)) ?? [];
+      for (const [runner] of runners) touched.add(runner);
     };
     for (const { outpoint } of transaction.inputs) touch(outpoint);
     for (let vout = 0; vout < transaction.outputs.length; vout++) touch({ txid, vout });

@@ -23,8 +23,9 @@ import { isZero, toHex } from "../primitives/bytes.ts";
 import { assert, demand, ProtocolViolation } from "../primitives/errors.ts";
 import { parseTransaction, transactionId } from "../transactions/transaction.ts";
 import type { ChannelRunner, RunnerHost } from "./channel-runner.ts";
-import { ChannelTable } from "./channel-table.ts";
+import { ChannelTable, type Stage } from "./channel-table.ts";
 import { channelIdOfMessage, fundingScriptOf, unconnected } from "./greeting.ts";
+import { keepKeyIndex, storedKeyIndex } from "./key-index.ts";
 import type { NodeOptions } from "./options.ts";
 import { Peers } from "./peers.ts";
 
@@ -32,7 +33,6 @@ import { Peers } from "./peers.ts";
 export const REWIND_BLOCKS = 144;
 /** Channels that one peer may have in opening at a time. */
 const MAX_OPENINGS_PER_PEER = 2;
-const KEY_INDEX = "next-key-index";
 type ChannelKeys = Pick<ChannelRunner, "signer" | "remoteNodeId"> &
   Partial<Pick<ChannelRunner, "commitments">>;
 const NOT_BEGUN: Channel = { kind: "ended", reason: "not begun" };
@@ -72,9 +72,11 @@ export class Node implements RunnerHost {
   static async start(options: NodeOptions, tipHeight: BlockHeight): Promise<Node> {
     const node = new Node(options);
     node.tipHeight = tipHeight;
-    const index = await options.store.getValue(KEY_INDEX);
-    if (index) node.nextKeyIndex = new DataView(index.buffer, index.byteOffset).getUint32(0);
+    const kept = await storedKeyIndex(options.store);
+    node.nextKeyIndex = kept;
     for (const stored of await options.store.load()) node.restore(stored);
+    // Power failed between a record and the counter: without it the index would be used again when the record is gone.
+    if (node.nextKeyIndex > kept) await node.keepKeyIndex();
     return node;
   }
 
@@ -177,7 +179,8 @@ export class Node implements RunnerHost {
     for (const runner of this.table.touchedBy(transaction, txid)) {
       runner.input({ type: "confirmed", raw, height });
       // What the end of a channel made may be spent in the same block.
-      for (const made of this.table.madeBy(runner, transaction, txid)) this.watch(runner, made);
+      for (const made of this.table.madeBy(runner, transaction, txid))
+        this.watch(runner, made[0], undefined, made[1]);
     }
   }
 
@@ -221,8 +224,10 @@ export class Node implements RunnerHost {
     this.peers.drop(runner.remoteNodeId, reason);
   }
 
-  watch(runner: ChannelRunner, outpoint: Outpoint, script?: Uint8Array): void {
-    if (this.table.watch(runner, outpoint)) this.options.chain.watch(outpoint, script);
+  /** What a confirmed transaction made is watched already: only a funding comes with its script. */
+  watch(r: ChannelRunner, outpoint: Outpoint, script?: Uint8Array, stage?: Stage): void {
+    const isNew = this.table.watch(r, outpoint, stage ?? (script ? "funding" : "second"));
+    if (isNew) this.options.chain.watch(outpoint, script);
   }
 
   publish(runner: ChannelRunner, claim: Claim): void {
@@ -248,7 +253,7 @@ export class Node implements RunnerHost {
 
   halted(runner: ChannelRunner, cause: unknown): void {
     const text = cause instanceof Error ? cause.message : String(cause);
-    const name = toHex(runner.id).slice(0, 16);
+    const name = nameOf(runner.id);
     this.toReload.set(toHex(runner.storedId), runner);
     this.options.events.onAlarm(
       `channel ${name} halted, nothing was sent: ${text}; it will be read from the store again`,
@@ -292,8 +297,7 @@ export class Node implements RunnerHost {
   /** BOLT 1: an error or a warning under the id of zeroes speaks of every channel with this peer. */
   private forAllChannels(remoteNodeId: PublicKey, message: Message): void {
     if (message.type === "warning") {
-      const name = toHex(remoteNodeId).slice(0, 16);
-      this.options.events.onAlarm(`peer ${name} warns: ${message.data}`);
+      this.options.events.onAlarm(`peer ${nameOf(remoteNodeId)} warns: ${message.data}`);
     }
     if (message.type !== "error") return;
     for (const runner of this.table.ofPeer(remoteNodeId))
@@ -301,18 +305,16 @@ export class Node implements RunnerHost {
   }
 
   /** Two channels on one outpoint would share their id, and the newer record would replace the older one. */
-  private checkOutpoint({
-    fundingTxid,
-    fundingOutputIndex,
-  }: MessageNamed<"funding_created">): void {
-    const id = channelIdOf({ txid: fundingTxid, vout: fundingOutputIndex });
-    const known = this.table.get(id) !== undefined || this.isStored(id);
+  private checkOutpoint(message: MessageNamed<"funding_created">): void {
+    const { fundingTxid: txid, fundingOutputIndex: vout } = message;
+    const id = channelIdOf({ txid, vout });
+    const known = this.table.holds(id) || this.isStored(id);
     demand(!known, "funding_created.funding_txid", "funds another channel here");
   }
 
   private accept(remoteNodeId: PublicKey, message: MessageNamed<"open_channel">): void {
     const { temporaryChannelId: id } = message;
-    const inUse = this.table.get(id) !== undefined;
+    const inUse = this.table.holds(id) || this.isStored(id);
     demand(!inUse, "open_channel.temporary_channel_id", "is in use");
     const openings = this.table.unfundedOf(remoteNodeId).length;
     const full = this.table.size >= this.options.maxChannels || openings >= MAX_OPENINGS_PER_PEER;
@@ -335,15 +337,10 @@ export class Node implements RunnerHost {
     }
   }
 
-  /** Records hold their own index; this keeps those of channels that are long gone from being used again. */
-  private async keepKeyIndex(): Promise<void> {
-    const bytes = new Uint8Array(4);
-    new DataView(bytes.buffer).setUint32(0, this.nextKeyIndex);
-    try {
-      await this.store.setValue(KEY_INDEX, bytes);
-    } catch (cause) {
-      this.options.events.onAlarm("the counter of channel keys could not be stored", cause);
-    }
+  private keepKeyIndex(): Promise<void> {
+    return keepKeyIndex(this.store, this.nextKeyIndex).catch((cause: unknown) =>
+      this.options.events.onAlarm("the counter of channel keys could not be stored", cause),
+    );
   }
 
   private restore(stored: StoredChannel): void {
@@ -355,7 +352,7 @@ export class Node implements RunnerHost {
       this.watchAgain(runner, record);
     } catch (cause) {
       const text = cause instanceof Error ? cause.message : String(cause);
-      const name = toHex(stored.channelId).slice(0, 16);
+      const name = nameOf(stored.channelId);
       this.unreadable.add(toHex(stored.channelId));
       this.options.events.onAlarm(`channel ${name} cannot be read: ${text}`, cause);
     }
@@ -367,7 +364,8 @@ export class Node implements RunnerHost {
     for (const { raw } of record.facts) {
       const transaction = parseTransaction(raw);
       const txid = transactionId(crypto, transaction);
-      for (const made of this.table.madeBy(runner, transaction, txid)) this.watch(runner, made);
+      for (const made of this.table.madeBy(runner, transaction, txid))
+        this.watch(runner, made[0], undefined, made[1]);
     }
   }
 
@@ -393,4 +391,8 @@ export class Node implements RunnerHost {
     }
     this.reloading = false;
   }
+}
+
+function nameOf(id: Uint8Array): string {
+  return toHex(id).slice(0, 16);
 }

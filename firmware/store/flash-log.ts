@@ -21,8 +21,11 @@ import { type LogStatistics, SectorLog } from "./sector-log.ts";
 /** References of credits, and as many of debits, that are remembered: on 512 KB or more, and on less. */
 export const REFERENCE_WINDOW = 1024;
 export const SMALL_REFERENCE_WINDOW = 128;
-/** One commit takes at most this, or an eighth of a small partition. */
-export const MAX_COMMIT_BYTES = 16_384;
+/**
+ * One commit takes at most this, or an eighth of a small partition. The largest record that a peer can bring about
+ * fits where the partition has 512 KB (core/channel/policy.ts, devicePolicy).
+ */
+export const MAX_COMMIT_BYTES = 57_344;
 /** What makers of NOR flash promise for a sector. */
 export const RATED_ERASES = 100_000;
 /** Of the capacity, live data may fill this much with new channels, and this much with old ones. */

@@ -47,7 +47,7 @@ function filesNaming(tag: string, path: string): readonly string[] {
 }
 
 function parseRules(markdown: string): readonly Rule[] {
-  const rows = [...markdown.matchAll(/^\| `([a-z0-9-]+)` \|(.+)\|(.+)\|(.+)\|$/gm)];
+  const rows = [...markdown.matchAll(/^\| `([a-z0-9-]+)` +\|(.+)\|(.+)\|(.+)\|$/gm)];
   return rows.map(([, tag = "", , check = "", named = ""]) => ({
     tag,
     check: check.trim(),
