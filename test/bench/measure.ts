@@ -10,12 +10,12 @@ export interface Effort {
 }
 
 export const FULL: Effort = { rounds: 15, roundMs: 120, warmUpMs: 2_000 };
-export const QUICK: Effort = { rounds: 3, roundMs: 15, warmUpMs: 30 };
+export const QUICK: Effort = { rounds: 4, roundMs: 30, warmUpMs: 30 };
 
 export interface Measured {
   /** Microseconds of one payment round trip, which may carry a batch. */
   readonly micros: number;
-  /** Median of the rounds' own ratios, in this thread's own time: other programs do not disturb it. NaN without a floor. */
+  /** Of all rounds together, in this thread's own time: other programs do not disturb it. NaN or infinite without a floor. */
   readonly floorRatio: number;
   readonly floorMicros: number;
 }
@@ -41,9 +41,13 @@ export async function measure<T>(
     payments.push(await timed(perRound, prepare, run));
     if (floor !== undefined) floors.push(await timed(perRound, () => floor, runFloor));
   }
-  const ratios = floors.map((one, i) => (payments[i] as Round).threadMicros / one.threadMicros);
+  const sum = (rounds: readonly Round[]) => rounds.reduce((all, one) => all + one.threadMicros, 0);
   const wall = (rounds: readonly Round[]) => median(rounds.map(({ wallMicros }) => wallMicros));
-  return { micros: wall(payments), floorMicros: wall(floors), floorRatio: median(ratios) };
+  return {
+    micros: wall(payments),
+    floorMicros: wall(floors),
+    floorRatio: sum(payments) / sum(floors),
+  };
 }
 
 export function median(values: readonly number[]): number {
@@ -76,7 +80,7 @@ async function runFloor(floor: Floor): Promise<void> {
   floor.run();
 }
 
-/** Time that this thread spent on a processor, where the system tells it (Linux); else the clock. */
+/** Time that this thread spent on a processor, where the system tells it (Linux, to some milliseconds); else the clock. */
 function threadMillis(): number {
   try {
     const path = `/proc/self/task/${process.pid}/schedstat`;

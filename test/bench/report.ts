@@ -105,7 +105,7 @@ function grouped(value: number): string {
 }
 
 function ratio(value: number): string {
-  return value < 0.1 || Number.isNaN(value) ? "" : `${value.toFixed(2)}x`;
+  return !Number.isFinite(value) ? "" : `${value.toFixed(2)}x`;
 }
 
 function rounded(value: number, digits: number): number {
