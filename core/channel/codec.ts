@@ -64,7 +64,8 @@ export class RecordError extends Error {
 export type BasepointsOf = (keyIndex: number) => Basepoints;
 
 export function encodeRecord(record: ChannelRecord): Uint8Array {
-  return encodeCbor([RECORD_VERSION, recordField.encode(toStored(record))]);
+  const body = recordField.encode(toStored(record)) as CborValue[];
+  return encodeCbor([RECORD_VERSION, record.suspect === undefined ? body.slice(0, -1) : body]);
 }
 
 /** Throws RecordError with what is wrong and what to do. */
@@ -83,9 +84,11 @@ export function decodeRecord(stored: Uint8Array, basepointsOf: BasepointsOf): Ch
           "run the newer program that wrote it",
       );
     }
-    const record = fromStored(recordField.decode(body, "record"), basepointsOf);
-    const whole = totalMsat(record.base) === toMilliSatoshi(record.terms.fundingSatoshis);
-    demand(whole, "value-conserved", "the balances do not add up to the channel");
+    const whole = [...(Array.isArray(body) ? (body as CborValue[]) : [])];
+    if (whole.length === FIRST_FIELDS) whole.push(null);
+    const record = fromStored(recordField.decode(whole, "record"), basepointsOf);
+    const conserved = totalMsat(record.base) === toMilliSatoshi(record.terms.fundingSatoshis);
+    demand(conserved, "value-conserved", "the balances do not add up to the channel");
     return record;
   } catch (cause) {
     const damaged = cause instanceof ProtocolViolation || cause instanceof AssertionError;
@@ -244,7 +247,7 @@ const secrets: Field<SecretStore> = {
   encode: encodeSecretStore,
 };
 
-const recordField = group("record", {
+const recordFields = {
   channelId: channelIdField,
   remoteNodeId: point,
   terms,
@@ -281,7 +284,11 @@ const recordField = group("record", {
   outdated: flag,
   peerOutdated: flag,
   forceClosedAtHeight: optional(height),
-});
+  // Left away where it is absent, as in records from before it was.
+  suspect: optional(flag),
+} as const;
+const recordField = group("record", recordFields);
+const FIRST_FIELDS = Object.keys(recordFields).length - 1;
 
 type Stored = ReturnType<typeof recordField.decode>;
 

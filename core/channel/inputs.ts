@@ -48,6 +48,8 @@ export type Input =
   | { readonly type: "message"; readonly message: Message }
   | { readonly type: "connected" }
   | { readonly type: "disconnected" }
+  /** The store may have lost a newer record of this channel. */
+  | { readonly type: "suspect" }
   /** A new tip, after its transactions were told. */
   | { readonly type: "tip" }
   /** A confirmed transaction that creates or spends something of this channel. */

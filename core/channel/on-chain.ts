@@ -62,14 +62,29 @@ export function watchedChannel(context: Context, record: ChannelRecord): Watched
       !offeredByLocal && preimage ? [preimage] : [],
     ),
     payoutScript: context.payoutScript,
-    outdated: record.outdated,
+    outdated: record.outdated || record.suspect === true,
   };
+}
+
+export const SUSPECT_REASON =
+  "the store may have lost the newest state: nothing is published until the peer has confirmed it";
+
+/** Once it is closing on chain, no number changes any more: an older record says the same. */
+export function suspect(draft: Draft): void {
+  if (!isOpen(draft.record.phase) || draft.record.suspect) return;
+  draft.change({ suspect: true });
+  draft.notify({ type: "outdated", reason: SUSPECT_REASON });
 }
 
 /** Our commitment is to be published; `reason` is for people. */
 export function forceClose(draft: Draft, reason: string): void {
   const { record } = draft;
   if (!isOpen(record.phase)) return;
+  // Rule `outdated-never-broadcasts`: our commitment may be one that we revoked.
+  if (record.suspect) {
+    draft.notify({ type: "outdated", reason: `${SUSPECT_REASON} (${reason})` });
+    return;
+  }
   resetSession(draft, "the channel is closing on chain: nothing was paid", draft.session.connected);
   draft.change({ phase: "force-closing", forceClosedAtHeight: draft.context.tipHeight });
   draft.notify({ type: "forceClosing", reason });

@@ -151,6 +151,8 @@ export interface ChannelRecord {
   readonly outdated: boolean;
   /** The peer lost state: we publish when it asks by an error. */
   readonly peerOutdated: boolean;
+  /** The store may have lost newer state: nothing is published until a channel_reestablish shows that it did not. */
+  readonly suspect?: boolean | undefined;
 }
 
 /** Receipts that are kept to be sent again; those of a larger burst that a lost link cut off are lost. */

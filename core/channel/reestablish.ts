@@ -65,6 +65,8 @@ export function receiveReestablish(
   if (peerIsOutdated(draft, message)) return;
   draft.changeSession({ reestablishReceived: true });
   if (record.peerOutdated) draft.change({ peerOutdated: false });
+  // The peer's numbers are ours: nothing was lost, as far as anybody but the peer can know.
+  if (record.suspect) draft.change({ suspect: undefined });
   acknowledgeReceipts(draft, message.receiptsBelow);
   retransmit(draft, message);
   resumeResolutions(draft);

@@ -21,7 +21,7 @@ import type { Effect } from "./effects.ts";
 import { channelIdOf } from "./first-record.ts";
 import { receiveChannelReady } from "./funding.ts";
 import type { Command, Input } from "./inputs.ts";
-import { confirmed, forceClose, onTip, reorganised } from "./on-chain.ts";
+import { confirmed, forceClose, onTip, reorganised, SUSPECT_REASON, suspect } from "./on-chain.ts";
 import {
   ended,
   funded,
@@ -137,8 +137,12 @@ function perform(draft: Draft, input: Input): void {
       close(draft, input);
       return;
     case "forceClose":
-      if (isOpen(draft.record.phase)) forceClose(draft, "it was asked for");
+      if (draft.record.suspect) reject(draft, input, SUSPECT_REASON);
+      else if (isOpen(draft.record.phase)) forceClose(draft, "it was asked for");
       else reject(draft, input, `the channel is ${draft.record.phase}`);
+      return;
+    case "suspect":
+      suspect(draft);
       return;
     case "tip":
       onTip(draft);

@@ -338,7 +338,7 @@ export class ChannelRunner {
 
 /** Inputs without which the channel would misjudge its link or the chain: never dropped, and never sent by a peer. */
 function isVital({ type }: Input): boolean {
-  return ["connected", "disconnected", "tip", "confirmed", "reorganised"].includes(type);
+  return ["connected", "disconnected", "tip", "confirmed", "reorganised", "suspect"].includes(type);
 }
 
 function withoutLink(inputs: readonly Input[]): Input[] {

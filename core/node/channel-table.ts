@@ -126,7 +126,11 @@ export class ChannelTable {
   }
 
   /** A channel from its stored record; throws RecordError where that is damaged. */
-  restore(stored: StoredChannel, nodeSigner: NodeSigner): ChannelRunner {
+  restore(
+    stored: StoredChannel,
+    nodeSigner: NodeSigner,
+    suspects: readonly ChannelId[] = [],
+  ): ChannelRunner {
     let signer: ChannelSigner | undefined;
     const record =
       stored.record instanceof Uint8Array
@@ -135,13 +139,15 @@ export class ChannelTable {
             return signer.basepoints;
           })
         : (stored.record.live as ChannelRecord);
-    return this.add({
+    const runner = this.add({
       id: record.channelId,
       remoteNodeId: record.remoteNodeId,
       signer: signer ?? nodeSigner.channel(record.terms.keyIndex),
       channel: restored(record),
       archive: stored.archive,
     });
+    if (suspects.some((id) => equal(id, record.channelId))) runner.input({ type: "suspect" });
+    return runner;
   }
 }
 

@@ -345,7 +345,7 @@ export class Node implements RunnerHost {
 
   private restore(stored: StoredChannel): void {
     try {
-      const runner = this.table.restore(stored, this.options.signer);
+      const runner = this.table.restore(stored, this.options.signer, this.store.suspects);
       const record = this.record(runner.id);
       assert(record, "a restored channel has a record");
       this.nextKeyIndex = Math.max(this.nextKeyIndex, record.terms.keyIndex + 1);

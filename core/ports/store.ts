@@ -34,6 +34,8 @@ export interface Store {
   /** "memory", "sqlite:/path", "flash:/path" … */
   readonly name: string;
   load(): Promise<readonly StoredChannel[]> | readonly StoredChannel[];
+  /** Channels whose newest record was perhaps lost by the medium (damage, not a power cut); absent: none can be. */
+  readonly suspects?: readonly ChannelId[];
   /** Throws where durability cannot be had (disk full, write error): the channel then halts and reloads. */
   commit(change: StoreCommit): Promise<CommitOutcome> | CommitOutcome;
   /** Whether we already bound ourselves to pay this 16-byte reference. */

@@ -29,6 +29,10 @@ export class CheckingStore implements Store {
     return `checking:${this.inner.name}`;
   }
 
+  get suspects(): readonly ChannelId[] {
+    return this.inner.suspects ?? [];
+  }
+
   /** What is durable now. */
   stored(id: ChannelId): ChannelRecord | undefined {
     return this.newest.get(toHex(id));
