@@ -1,4 +1,5 @@
 /** The real node and the second peer, joined by a cable in memory: what each did is checked by the other. */
+import type { Transaction } from "bitcoinjs-lib";
 import { expect } from "vitest";
 import type { Command } from "../../core/channel/inputs.ts";
 import {
@@ -8,14 +9,16 @@ import {
   satoshi,
 } from "../../core/primitives/brands.ts";
 import type { ChannelType } from "../../core/transactions/terms.ts";
-import { transactionId } from "../../core/transactions/transaction.ts";
+import { parseTransaction, transactionId } from "../../core/transactions/transaction.ts";
 import { Cable } from "../support/cable.ts";
 import { breath, CHAIN_HASH, crypto, fundingTransaction, TestNode } from "../support/node-pair.ts";
-import { type Bytes, concat, sha256 } from "./second-peer/bytes.ts";
+import { judgeSpend } from "../support/script-verifier.ts";
+import { type Bytes, concat, hex, sha256 } from "./second-peer/bytes.ts";
 import type { Channel } from "./second-peer/channel.ts";
 import { amountOf, packPayment } from "./second-peer/channel-state.ts";
 import type { OpenOptions } from "./second-peer/opening.ts";
 import { SecondPeer } from "./second-peer/peer.ts";
+import { fundingScript, p2wsh } from "./second-peer/scripts.ts";
 
 export type Side = "node" | "peer";
 
@@ -85,8 +88,11 @@ export class InteropLab {
     }
   }
 
-  /** The peer opens a channel to the node. */
-  async openFromPeer(options: OpenOptions): Promise<void> {
+  async open(opener: Side, options: OpenOptions): Promise<void> {
+    await (opener === "node" ? this.openFromNode(options) : this.openFromPeer(options));
+  }
+
+  private async openFromPeer(options: OpenOptions): Promise<void> {
     const opening = this.peer.open(options);
     await this.flow();
     const raw = opening.fundingTransaction?.toBuffer();
@@ -94,8 +100,7 @@ export class InteropLab {
     await this.confirm(Uint8Array.from(raw));
   }
 
-  /** The node opens a channel to the peer. */
-  async openFromNode(options: OpenOptions): Promise<void> {
+  private async openFromNode(options: OpenOptions): Promise<void> {
     const temporaryId = this.node.node.open({
       remoteNodeId: this.peer.nodeId as typeof this.node.nodeId,
       channelType: options.type as ChannelType,
@@ -159,17 +164,31 @@ export class InteropLab {
   toldBalance(startMsat: number): number {
     const { node } = this;
     const sum = (payments: readonly Uint8Array[]) =>
-      payments.reduce((total, packed) => total + amountOf(packed), 0);
+      payments.reduce((all, packed) => all + amountOf(packed), 0);
     const received = sum(node.events("pushReceived").map(({ payments }) => payments));
     const sent = sum(node.events("pushSettled").map(({ payments }) => payments));
-    const earned = node
-      .events("htlcSettled")
-      .filter(({ fulfilled }) => fulfilled)
-      .reduce((total, { amountMsat }) => total + amountMsat, 0);
-    const spent = node
-      .events("htlcFulfilled")
-      .reduce((total, { htlc }) => total + htlc.amountMsat, 0);
-    return startMsat + received - sent + earned - spent;
+    const earned = node.events("htlcSettled").filter(({ fulfilled }) => fulfilled);
+    // a preimage is told when it comes, and again when its message is repeated after a reconnect
+    const paid = new Map(node.events("htlcFulfilled").map(({ htlc }) => [htlc.id, htlc]));
+    const total = (htlcs: Iterable<{ readonly amountMsat: number }>) =>
+      [...htlcs].reduce((all, { amountMsat }) => all + amountMsat, 0);
+    return startMsat + received - sent + total(earned) - total(paid.values());
+  }
+
+  /** Both hold the same closing transactions, and they are valid. */
+  expectAgreedClose(): void {
+    const { transactions } = this.channel.closing;
+    expect(transactions.length).toBeGreaterThan(0);
+    const ours = transactions.map((transaction) => transaction.toHex());
+    const theirs = this.node.closes.map((raw) => hex(raw));
+    expect([...new Set(theirs)].sort()).toEqual(ours.sort());
+    for (const transaction of transactions) expectValid(transaction, this.fundingOutput());
+  }
+
+  fundingOutput(): { readonly script: Bytes; readonly value: bigint } {
+    const { opener, acceptor, fundingSatoshis } = this.channel.options.terms;
+    const script = p2wsh(fundingScript(opener.points.funding, acceptor.points.funding));
+    return { script, value: BigInt(fundingSatoshis) };
   }
 
   /** Neither side has anything to complain of. */
@@ -183,4 +202,14 @@ export class InteropLab {
       forced: this.node.events("forceClosing"),
     }).toEqual({ peer: [], alarms: [], faults: [], violations: [], rejected: [], forced: [] });
   }
+}
+
+/** bitcore-lib's interpreter takes the first input. */
+export function expectValid(
+  transaction: Transaction,
+  { script, value }: { readonly script: Uint8Array; readonly value: bigint },
+): void {
+  const parsed = parseTransaction(Uint8Array.from(transaction.toBuffer()));
+  const spent = { script, amount: satoshi(Number(value)) };
+  expect(judgeSpend(parsed, 0, spent)).toBe("valid");
 }

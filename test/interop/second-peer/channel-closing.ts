@@ -35,9 +35,8 @@ export class ChannelClosing {
     return other(this.us);
   }
 
-  ask(script: Bytes): void {
-    const upfront = this.options.upfrontScripts[this.us];
-    this.asked ??= upfront.length > 0 ? upfront : script;
+  ask(): void {
+    this.asked ??= this.options.upfrontScripts[this.us];
   }
 
   /** Sends shutdown where it is due and was not sent; the caller knows that nothing is proposed. */
@@ -51,7 +50,9 @@ export class ChannelClosing {
   closeIfAgreed(balances: Balances): void {
     if (!this.shutdown.opener || !this.shutdown.acceptor) return;
     this.balances = balances;
-    if (this.hasProposed || this.feeSatoshis === undefined) return;
+    const ours = this.us === "opener" ? balances.openerMsat : balances.acceptorMsat;
+    const canPay = this.feeSatoshis !== undefined && ours >= 1000 * this.feeSatoshis;
+    if (this.hasProposed || this.feeSatoshis === undefined || !canPay) return;
     this.hasProposed = true;
     this.propose(this.feeSatoshis);
   }
@@ -89,8 +90,7 @@ export class ChannelClosing {
     must(upfront.length === 0 || same(upfront, script), "another script than the upfront one");
     must(!this.shutdown[this.them], "a second shutdown");
     this.shutdown[this.them] = script;
-    const ours = this.options.upfrontScripts[this.us];
-    this.ask(ours);
+    this.ask();
   }
 
   private onComplete(message: Message): void {

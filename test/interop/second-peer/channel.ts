@@ -92,8 +92,8 @@ export class Channel {
     this.propose({ type: "fee", feeratePerKw }, { type: "update_fee", feeratePerKw });
   }
 
-  shutdown(script: Bytes): void {
-    this.closing.ask(script);
+  shutdown(): void {
+    this.closing.ask();
     this.progress();
   }
 

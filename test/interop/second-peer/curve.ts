@@ -28,7 +28,7 @@ export function addPoints(a: Bytes, b: Bytes): Bytes {
 
 export function multiplyPoint(point: Bytes, factor: Bytes): Bytes {
   return Point.fromBytes(point)
-    .multiply(toNumber(factor) % ORDER)
+    .multiplyUnsafe(toNumber(factor) % ORDER)
     .toBytes(true);
 }
 
