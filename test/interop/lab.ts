@@ -204,12 +204,13 @@ export class InteropLab {
   }
 }
 
-/** bitcore-lib's interpreter takes the first input. */
+/** bitcore-lib's interpreter takes this input. */
 export function expectValid(
   transaction: Transaction,
   { script, value }: { readonly script: Uint8Array; readonly value: bigint },
+  index = 0,
 ): void {
   const parsed = parseTransaction(Uint8Array.from(transaction.toBuffer()));
   const spent = { script, amount: satoshi(Number(value)) };
-  expect(judgeSpend(parsed, 0, spent)).toBe("valid");
+  expect(judgeSpend(parsed, index, spent)).toBe("valid");
 }

@@ -50,8 +50,9 @@ export class SecondPeer {
 
   /** A new link; the peer calls where it is told whom. */
   attach(pipe: Pipe, remoteId?: Bytes): void {
+    if (this.greeted) this.onEnd("another link");
     this.ended = undefined;
-    this.session = new Session(pipe, {
+    const session: Session = new Session(pipe, {
       secret: this.secret,
       remoteId,
       random: () => this.random(),
@@ -60,9 +61,12 @@ export class SecondPeer {
       },
       onConfirmed: () => this.greet(),
       onMessage: (message) => this.handle(message),
-      onEnd: (reason) => this.onEnd(reason),
+      onEnd: (reason) => {
+        if (this.session === session) this.onEnd(reason);
+      },
     });
-    this.session.tick(this.nowMs);
+    this.session = session;
+    session.tick(this.nowMs);
   }
 
   tick(nowMs: number): void {

@@ -48,7 +48,8 @@ export class Session {
   private ciphers: Ciphers | undefined;
   private sent = 0;
   private confirmed = false;
-  private ended = false;
+  /** Why it ended. */
+  endedBy: string | undefined;
   private nowMs = 0;
   private heardAtMs = 0;
   private pingedAtMs = 0;
@@ -63,7 +64,7 @@ export class Session {
   }
 
   get established(): boolean {
-    return this.ciphers !== undefined && !this.ended;
+    return this.ciphers !== undefined && this.endedBy === undefined;
   }
 
   send(message: Message): void {
@@ -99,8 +100,8 @@ export class Session {
   }
 
   private end(reason: string): void {
-    if (this.ended) return;
-    this.ended = true;
+    if (this.endedBy !== undefined) return;
+    this.endedBy = reason;
     this.options.onEnd(reason);
   }
 
@@ -117,7 +118,9 @@ export class Session {
 
   private read(bytes: Bytes): void {
     const frames = this.pipe.kind === "stream" ? this.reader.read(bytes) : [bytes];
-    for (const frame of frames) if (!this.ended) this.readFrame(frame[0] ?? 0, frame.slice(1));
+    for (const frame of frames) {
+      if (this.endedBy === undefined) this.readFrame(frame[0] ?? 0, frame.slice(1));
+    }
   }
 
   private readFrame(kind: number, content: Bytes): void {
