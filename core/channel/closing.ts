@@ -12,11 +12,12 @@ import {
   closingWeight,
 } from "../transactions/closing.ts";
 import { assembleFundingWitness } from "../transactions/funding.ts";
-import { isShutdownScript } from "../transactions/script.ts";
+import { dustThreshold, isShutdownScript } from "../transactions/script.ts";
 import {
   parseTransaction,
   serializeTransaction,
   transactionId,
+  transactionWeight,
   withWitness,
 } from "../transactions/transaction.ts";
 import type { Draft } from "./draft.ts";
@@ -131,7 +132,23 @@ function isQuiet({ record, session }: Draft): boolean {
 
 /** The one who asked for the close pays it; the other offers only where that one cannot pay any fee. */
 function proposeClosing(draft: Draft): void {
-  if (draft.record.mutualCloses.length === 0) offerClosing(draft);
+  if (!draft.session.closingOffered && !hasUsableClose(draft)) offerClosing(draft);
+}
+
+/** A mutual close is signed that nodes relay now: a peer may also offer one without a fee, or for years from now. */
+export function hasUsableClose({ context, record }: Draft): boolean {
+  const least = Math.min(context.policy.minFeeratePerKw, record.closeFeeratePerKw ?? Infinity);
+  return record.mutualCloses.some((raw) => {
+    const { outputs, locktime } = parseTransaction(raw);
+    const isDust = outputs.some(({ script, amount }) => amount < dustThreshold(script));
+    const weight = transactionWeight(parseTransaction(raw));
+    return locktime <= context.tipHeight && !isDust && feeOf(record, raw) * 1000 >= weight * least;
+  });
+}
+
+function feeOf({ terms }: ChannelRecord, raw: Uint8Array): number {
+  const paid = parseTransaction(raw).outputs.reduce((sum, { amount }) => sum + amount, 0);
+  return terms.fundingSatoshis - paid;
 }
 
 function offerClosing(draft: Draft): void {
@@ -160,7 +177,7 @@ function offerClosing(draft: Draft): void {
     feeSatoshis,
     locktime: 0,
   };
-  draft.changeSession({ closingProposed: proposal });
+  draft.changeSession({ closingProposed: proposal, closingOffered: true });
   draft.send({
     type: "closing_complete",
     channelId: record.channelId,
@@ -293,9 +310,14 @@ function completeClosing(
 }
 
 function keepClosing(draft: Draft, raw: Uint8Array): void {
-  const { mutualCloses } = draft.record;
-  const known = mutualCloses.some((close) => equal(close, raw));
-  if (!known) draft.change({ mutualCloses: [...mutualCloses, raw].slice(-MAX_MUTUAL_CLOSES) });
+  const { record } = draft;
+  const known = record.mutualCloses.some((close) => equal(close, raw));
+  const all = known ? record.mutualCloses : [...record.mutualCloses, raw];
+  // A peer that offers many cheap ones does not push the dear one out.
+  const fees = all.map((close) => feeOf(record, close));
+  const cheapest = fees.reduce((at, fee, i) => (fee < (fees[at] as number) ? i : at), 0);
+  const kept = all.length > MAX_MUTUAL_CLOSES ? all.filter((_, i) => i !== cheapest) : all;
+  if (!known) draft.change({ mutualCloses: kept });
   draft.emit({ type: "publishClose", raw });
   const { crypto } = draft.context;
   draft.notify({ type: "closing", txid: transactionId(crypto, parseTransaction(raw)) });

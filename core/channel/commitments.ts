@@ -19,6 +19,7 @@ import { archivedBetween } from "./archive.ts";
 import { broadcasterConstants } from "./commitment-cache.ts";
 import type { Context } from "./context.ts";
 import type { Draft } from "./draft.ts";
+import { fundingLost } from "./funding.ts";
 import { dustExposureMsat, trims } from "./limits.ts";
 import {
   type ChannelRecord,
@@ -271,7 +272,7 @@ export function receiveRevokeAndAck(draft: Draft, message: MessageNamed<"revoke_
 
 /** An update of the peer's that is irrevocable on both sides now (rule `paid-when-revoked`). */
 function settleRemote(draft: Draft, before: ChannelRecord, update: Update): void {
-  const { declineReason } = draft.context;
+  const declineReason = fundingLost(draft.record) ?? draft.context.declineReason;
   switch (update.type) {
     case "push": {
       const declined = declineReason === undefined ? {} : { declined: declineReason };
@@ -302,7 +303,8 @@ export function offerHtlc(draft: Draft, htlc: Htlc): void {
 }
 
 function declineHtlc({ context, record }: Draft, htlc: Htlc): string | undefined {
-  const { declineReason, policy, tipHeight } = context;
+  const { policy, tipHeight } = context;
+  const declineReason = fundingLost(record) ?? context.declineReason;
   if (declineReason !== undefined) return declineReason;
   if (htlc.cltvExpiry <= tipHeight + policy.fulfillSafetyBlocks) {
     return `it expires at block ${htlc.cltvExpiry}: too soon to be sure of it`;

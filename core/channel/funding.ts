@@ -6,6 +6,7 @@ import { demand } from "../primitives/errors.ts";
 import { fundingOutput } from "../transactions/funding.ts";
 import type { Transaction } from "../transactions/transaction.ts";
 import type { Draft } from "./draft.ts";
+import type { ChannelRecord } from "./record.ts";
 
 /** An acceptor forgets a channel whose funding does not confirm within this many blocks (BOLT 2). */
 const FORGET_AFTER_BLOCKS = 2016;
@@ -41,19 +42,24 @@ export function fundingConfirmed(
   draft.ended = "the funding transaction does not pay what was agreed";
 }
 
+/** Why nothing is paid while the funding is not in the chain (zero-conf aside): whoever made it may spend it elsewhere. */
+export function fundingLost({ minimumDepth, fundingHeight }: ChannelRecord): string | undefined {
+  if (minimumDepth === 0 || fundingHeight !== undefined) return undefined;
+  return "the funding transaction left the chain: waiting for it to confirm again";
+}
+
 /** Sends channel_ready when the funding is deep enough; forgets a channel that was never funded. */
 export function considerReady(draft: Draft): void {
   const { context, record } = draft;
-  if (record.phase !== "awaiting-funding" && record.phase !== "closing") return;
-  const { fundingHeight } = record;
+  const { fundingHeight, phase } = record;
+  // A channel that is to be closed on chain is forgotten as well where it was never there.
+  if (phase === "force-closing" && record.forceClosedAtHeight !== undefined) {
+    forgetUnfunded(draft);
+    return;
+  }
+  if (phase !== "awaiting-funding" && phase !== "closing") return;
   if (fundingHeight === undefined && record.minimumDepth > 0) {
-    const age = context.tipHeight - record.createdAtHeight;
-    const never = !record.terms.localIsOpener && !record.readySent;
-    if (never && age >= FORGET_AFTER_BLOCKS) {
-      const reason = `no funding transaction confirmed within ${FORGET_AFTER_BLOCKS} blocks`;
-      draft.ended = reason;
-      draft.notify({ type: "forgotten", reason });
-    }
+    forgetUnfunded(draft);
     return;
   }
   const depth = fundingHeight === undefined ? 0 : context.tipHeight - fundingHeight + 1;
@@ -61,6 +67,17 @@ export function considerReady(draft: Draft): void {
   draft.change({ readySent: true });
   if (draft.established) sendChannelReady(draft);
   becomeNormal(draft);
+}
+
+/** Every place for a channel could be taken by openers that fund none. */
+function forgetUnfunded(draft: Draft): void {
+  const { context, record } = draft;
+  const never = !record.terms.localIsOpener && !record.readySent;
+  const age = context.tipHeight - record.createdAtHeight;
+  if (!never || record.fundingHeight !== undefined || age < FORGET_AFTER_BLOCKS) return;
+  const reason = `no funding transaction confirmed within ${FORGET_AFTER_BLOCKS} blocks`;
+  draft.ended = reason;
+  draft.notify({ type: "forgotten", reason });
 }
 
 export function sendChannelReady(draft: Draft): void {

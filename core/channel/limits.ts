@@ -3,7 +3,7 @@ import { MAX_HTLCS } from "../messages/update.ts";
 import { type MilliSatoshi, milliSatoshi } from "../primitives/brands.ts";
 import type { ChannelTerms, Side } from "../transactions/channel-terms.ts";
 import { anchorsCost, commitmentFee, isTrimmed } from "../transactions/weights.ts";
-import type { Negotiated } from "./context.ts";
+import type { ChannelPolicy, Negotiated } from "./context.ts";
 import type { Htlc, State, Update } from "./record.ts";
 
 /** Updates of one side that may be under way at once. */
@@ -85,6 +85,12 @@ export function dustExposureMsat(
   const kept = new Set(untrimmedHtlcs(terms, broadcaster, state));
   const dust = state.htlcs.filter((htlc) => !kept.has(htlc));
   return milliSatoshi(dust.reduce((sum, { amountMsat }) => sum + amountMsat, 0));
+}
+
+/** Whether more lies in HTLCs without an output, in either side's commitment, than the policy takes. */
+export function dustExposed(terms: ChannelTerms, policy: ChannelPolicy, state: State): boolean {
+  const { maxDustExposureMsat: most } = policy;
+  return (["local", "remote"] as const).some((side) => dustExposureMsat(terms, side, state) > most);
 }
 
 /**

@@ -6,7 +6,7 @@ import { equal } from "../primitives/bytes.ts";
 import { demand, unreachable } from "../primitives/errors.ts";
 import { acknowledgeReceipts } from "./commitments.ts";
 import type { Draft } from "./draft.ts";
-import { MAX_UPDATES_UNDER_WAY, openerOf, pushRoom, refusal } from "./limits.ts";
+import { dustExposed, MAX_UPDATES_UNDER_WAY, openerOf, pushRoom, refusal } from "./limits.ts";
 import type { Htlc, Update } from "./record.ts";
 import { allForLocal, tryReduce } from "./state.ts";
 import { pushBytes, resolving, storePreimage } from "./updates.ts";
@@ -49,6 +49,10 @@ export function receiveUpdate(draft: Draft, message: UpdateMessage): void {
     const request = { proposer, broadcaster: "local", state, update, careful: false } as const;
     const reason = refusal(record.terms, request);
     demand(reason === undefined, type, reason ?? "");
+    if (state && type === "update_fee") {
+      const exposed = dustExposed(record.terms, draft.context.policy, state);
+      demand(!exposed, type, "too much would lie in HTLCs below dust");
+    }
   }
   draft.changeSession({ remoteProposed });
 }

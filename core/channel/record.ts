@@ -181,6 +181,8 @@ export interface ChannelSession {
   readonly peerLost?: boolean | undefined;
   /** closing_complete that we sent and that is unanswered. */
   readonly closingProposed?: ClosingProposal | undefined;
+  /** One was sent over this link already: another only where it is asked for. */
+  readonly closingOffered?: boolean | undefined;
   /** shutdown was sent in this session. */
   readonly shutdownSent: boolean;
 }

@@ -5,6 +5,7 @@ import { ProtocolViolation, unreachable } from "../primitives/errors.ts";
 import {
   advanceClosing,
   close,
+  hasUsableClose,
   receiveClosingComplete,
   receiveClosingSig,
   receiveShutdown,
@@ -230,15 +231,18 @@ function receiveEstablished(draft: Draft, message: Message): void {
 function receiveError(draft: Draft, message: Extract<Message, { type: "error" }>): void {
   const { record } = draft;
   draft.emit(peerSaid(message));
-  const unfunded = record.phase === "awaiting-funding" && record.fundingHeight === undefined;
-  if (unfunded && !record.terms.localIsOpener) {
+  const unfunded = record.fundingHeight === undefined && !record.terms.localIsOpener;
+  const { localNumber, remoteNumber, base } = record;
+  if (unfunded && localNumber + remoteNumber + base.toLocalMsat === 0) {
     const reason = `the opener gave up: ${message.data}`;
     draft.notify({ type: "forgotten", reason });
     draft.ended = reason;
     return;
   }
+  // What it gave us at the opening is ours if the funding confirms after all: that is waited for, like any funding.
+  if (unfunded && !record.readySent) return;
   // A mutual close is signed: it ends the channel, and our commitment would only compete with it.
-  if (record.mutualCloses.length > 0) return;
+  if (hasUsableClose(draft)) return;
   forceClose(draft, `the peer failed the channel: ${message.data}`);
 }
 

@@ -6,14 +6,9 @@ import { equal } from "../primitives/bytes.ts";
 import { unreachable } from "../primitives/errors.ts";
 import { offerHtlc } from "./commitments.ts";
 import type { Draft } from "./draft.ts";
+import { fundingLost } from "./funding.ts";
 import type { Command } from "./inputs.ts";
-import {
-  dustExposureMsat,
-  MAX_PENDING_UPDATES,
-  pushRoom,
-  refusal,
-  signableHtlcs,
-} from "./limits.ts";
+import { dustExposed, MAX_PENDING_UPDATES, pushRoom, refusal, signableHtlcs } from "./limits.ts";
 import { type ChannelRecord, type Htlc, isOpen, type State, type Update } from "./record.ts";
 import { allForRemote, tryReduce } from "./state.ts";
 
@@ -45,9 +40,8 @@ function proposeNew(
   if (record.phase !== "normal") return `the channel is ${record.phase}`;
   if (!draft.established) return "the peer is not connected";
   if (record.closeFeeratePerKw !== undefined) return "the channel is about to close";
-  if (record.minimumDepth > 0 && record.fundingHeight === undefined) {
-    return "the funding transaction left the chain: waiting for it to confirm again";
-  }
+  const lost = fundingLost(record);
+  if (lost !== undefined) return lost;
   if (context.declineReason !== undefined && command.type !== "updateFee") {
     return context.declineReason;
   }
@@ -131,13 +125,9 @@ function ownRefusal(
   command: Command,
   state: State | undefined,
 ): string | undefined {
-  if (command.type !== "addHtlc" || !state) return undefined;
+  if (command.type === "push" || !state) return undefined;
   const { policy, negotiated } = context;
-  const exposure = Math.max(
-    dustExposureMsat(record.terms, "remote", state),
-    dustExposureMsat(record.terms, "local", state),
-  );
-  if (exposure > policy.maxDustExposureMsat) return "too much would lie in HTLCs below dust";
+  if (dustExposed(record.terms, policy, state)) return "too much would lie in HTLCs below dust";
   const most = signableHtlcs(negotiated.remoteMaxMessageBytes);
   if (state.htlcs.length > most) {
     return `the peer's messages have room for the signatures of ${most} HTLCs`;

@@ -158,6 +158,6 @@ function outpointKey({ txid, vout }: Outpoint): string {
 /** A channel of ours whose funding was never seen: openers could fill every place with such. */
 function isUnfunded(channel: Channel): boolean {
   if (channel.kind !== "live") return channel.kind === "opening";
-  const { fundingHeight, terms, phase } = channel.record;
-  return phase === "awaiting-funding" && fundingHeight === undefined && !terms.localIsOpener;
+  const { fundingHeight, terms, readySent } = channel.record;
+  return fundingHeight === undefined && !readySent && !terms.localIsOpener;
 }

@@ -119,7 +119,11 @@ export class Session {
     if (current === undefined) return false;
     const bytes = encodeMessageWith(this.encoder, message);
     const most = this.peerMaxMessageBytes;
-    assert(bytes.length <= most, `${message.type}: ${bytes.length} bytes, the peer takes ${most}`);
+    if (bytes.length > most) {
+      // A peer may take less than it once did: what is under way cannot be told to it, and that is nobody's bug.
+      this.drop(`${message.type}: ${bytes.length} bytes, the peer takes ${most}`);
+      return false;
+    }
     this.sendFrame(current.seal(bytes));
     return true;
   }

@@ -195,15 +195,16 @@ describe("messages", () => {
     }
   });
 
-  it("that are larger than the peer takes are our bug, and never sent", () => {
+  it("that are larger than the peer takes are never sent: the session ends, and each begins anew with 4096", () => {
     const lab = new Lab().connect();
     const large: Message = { type: "pong", ignored: new Uint8Array(5000) };
-    expect(() => lab.a.session.send(large)).toThrow(/pong: 5005 bytes, the peer takes 4096/);
     lab.a.session.setPeerMaxMessage(65_535);
     expect(lab.a.session.send(large)).toBe(true);
     lab.restartB();
     lab.advance(3_000);
     expect([lab.a.diary.ups, lab.a.session.peerMaxMessage]).toEqual([2, 4096]);
+    expect(lab.a.session.send(large)).toBe(false);
+    expect(lab.a.diary.downs.at(-1)).toMatch(/pong: 5005 bytes, the peer takes 4096/);
   });
 
   it("are lost, and said to be, while no session is established", () => {
