@@ -148,9 +148,10 @@ describe("a peer that takes smaller messages than it once did", () => {
   it("is told nothing, and no channel halts", async () => {
     const pair = await Pair.make({ policyA: hostPolicy, policyB: devicePolicy });
     const id = await pair.open();
-    pair.b.tamper = swallow("revoke_and_ack");
+    pair.a.tamper = swallow("commitment_signed");
     pair.a.node.command(id, { type: "push", payments: payment(10, 400) });
     await pair.flow();
+    pair.a.tamper = (message) => [message];
     const small = Object.assign(pair.b, { maxMessageBytes: 4096 });
     await pair.restart(small);
     pair.connect();
