@@ -17,6 +17,7 @@ import type { Crypto } from "../ports/crypto.ts";
 import { type BlockHeight, blockHeight, type ChannelId, satoshi } from "../primitives/brands.ts";
 import { toHex } from "../primitives/bytes.ts";
 import { demand } from "../primitives/errors.ts";
+import { outpointKey } from "../transactions/transaction.ts";
 import type { Node } from "./node.ts";
 import type { NodeChain } from "./options.ts";
 
@@ -114,7 +115,7 @@ export class ChainClient implements NodeChain {
   }
 
   watch(outpoint: Outpoint, script?: Uint8Array): void {
-    const key = `${toHex(outpoint.txid)}:${outpoint.vout}`;
+    const key = outpointKey(outpoint);
     if (this.watched.has(key)) return;
     if (this.watched.size >= MAX_WATCHED) {
       this.options.events.onRefused(`more than ${MAX_WATCHED} outpoints would be watched`);

@@ -4,7 +4,7 @@
 import type { Outpoint, TxOutput } from "../ports/chain.ts";
 import type { Crypto } from "../ports/crypto.ts";
 import { type Satoshi, type Txid, txid } from "../primitives/brands.ts";
-import { equal } from "../primitives/bytes.ts";
+import { equal, toHex } from "../primitives/bytes.ts";
 import { assert, demand } from "../primitives/errors.ts";
 import { ByteReader, ByteWriter, varintLength } from "./codec.ts";
 
@@ -155,6 +155,14 @@ export function unsignedInput(outpoint: Outpoint, sequence: number): TxInput {
 
 export function sameOutpoint(a: Outpoint, b: Outpoint): boolean {
   return a.vout === b.vout && equal(a.txid, b.txid);
+}
+
+/** `txid:vout`, the txid hexadecimal as it stands in transactions: a name for maps and sets. */
+export function outpointKey(outpoint: {
+  readonly txid: Uint8Array;
+  readonly vout: number;
+}): string {
+  return `${toHex(outpoint.txid)}:${outpoint.vout}`;
 }
 
 export function writeOutpoint(writer: ByteWriter, outpoint: Outpoint): void {

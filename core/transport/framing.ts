@@ -1,5 +1,5 @@
 /** Frames on a stream of bytes: COBS between zero bytes, with a CRC-32 (docs/PROTOCOL.md "Framing"). */
-import { CRC_START, crc32Finish, crc32Update } from "./crc32.ts";
+import { CRC_START, crc32Finish, crc32Update } from "../primitives/crc32.ts";
 
 /** The byte that stands before and after each frame, and never inside one. */
 const DELIMITER = 0;

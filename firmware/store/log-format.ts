@@ -1,5 +1,5 @@
 /** Bytes of the flash log: sector headers and frames, little-endian, each programmed once and never again. */
-import { crc32 } from "./crc32.ts";
+import { crc32 } from "../../core/primitives/crc32.ts";
 import { ERASED } from "./flash.ts";
 
 export const SECTOR_HEADER_BYTES = 32;

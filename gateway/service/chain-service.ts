@@ -15,7 +15,11 @@ import type { Store } from "../../core/ports/store.ts";
 import { blockHeight, type PublicKey, txid } from "../../core/primitives/brands.ts";
 import { concat, equal, toHex } from "../../core/primitives/bytes.ts";
 import { p2aScript } from "../../core/transactions/script.ts";
-import { parseTransaction, transactionId } from "../../core/transactions/transaction.ts";
+import {
+  outpointKey,
+  parseTransaction,
+  transactionId,
+} from "../../core/transactions/transaction.ts";
 import type { ChainPublisher } from "../chain/publisher.ts";
 import { refusalOf } from "../chain/refusals.ts";
 
@@ -188,7 +192,7 @@ export class ChainService {
     }
     const watch = { device, outpoint, script: script?.slice() };
     if (this.keepWatch(watch)) await this.storeWatches();
-    const key = keyOf(outpoint);
+    const key = outpointKey(outpoint);
     const created = await this.options.source.transaction(outpoint.txid);
     const known = this.found.get(key) ?? [];
     if (created && !known.some((one) => toHex(one.txid) === toHex(created.txid))) {
@@ -199,7 +203,7 @@ export class ChainService {
 
   /** False where this device watched it already. */
   private keepWatch(watch: Watch): boolean {
-    const key = keyOf(watch.outpoint);
+    const key = outpointKey(watch.outpoint);
     const watches = this.watches.get(key) ?? [];
     if (watches.some(({ device }) => toHex(device) === toHex(watch.device))) return false;
     this.watches.set(key, [...watches, watch]);
@@ -231,7 +235,7 @@ export class ChainService {
     });
     const told = new Set<string>();
     for (const outpoint of outpoints) {
-      const key = keyOf(outpoint);
+      const key = outpointKey(outpoint);
       const watches = this.watches.get(key);
       if (!watches) continue;
       const known = (this.found.get(key) ?? []).filter((one) => toHex(one.txid) !== toHex(id));
@@ -325,8 +329,4 @@ function claimOf(crypto: Crypto, message: MessageNamed<"chain_publish">): Claim 
 function isAnyonesAnchor(raw: Uint8Array, vout: number): boolean {
   const output = parseTransaction(raw).outputs[vout];
   return output !== undefined && equal(output.script, p2aScript());
-}
-
-function keyOf({ txid: id, vout }: Outpoint): string {
-  return `${toHex(id)}:${vout}`;
 }

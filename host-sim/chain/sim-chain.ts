@@ -9,8 +9,7 @@ import { satoshi, txid } from "../../core/primitives/brands.ts";
 import { concat } from "../../core/primitives/bytes.ts";
 import { ProtocolViolation } from "../../core/primitives/errors.ts";
 import { pushNumber } from "../../core/transactions/script.ts";
-import { serializeTransaction } from "../../core/transactions/transaction.ts";
-import { outpointKey } from "../../gateway/chain/bitcoind/block-scan.ts";
+import { outpointKey, serializeTransaction } from "../../core/transactions/transaction.ts";
 import { SimMempool } from "./sim-mempool.ts";
 import { type BlockContext, type Coin, checkTransaction } from "./sim-rules.ts";
 import { type SimTransaction, simTransaction } from "./sim-transaction.ts";
@@ -67,7 +66,7 @@ export class SimChain {
   }
 
   coin(outpoint: Outpoint): Coin | undefined {
-    return this.#coins.get(outpointKey(outpoint.txid, outpoint.vout));
+    return this.#coins.get(outpointKey(outpoint));
   }
 
   /** All unspent outputs. */
@@ -187,19 +186,19 @@ export class SimChain {
     transaction.parsed.outputs.forEach((output: TxOutput, vout) => {
       const unspendable = output.script[0] === 0x6a;
       const coin = { output, coinbase, ...context };
-      if (!unspendable) this.#coins.set(outpointKey(transaction.txid, vout), coin);
+      if (!unspendable) this.#coins.set(outpointKey({ txid: transaction.txid, vout }), coin);
     });
   }
 
   #forgetOutputs(transaction: SimTransaction): void {
     transaction.scripts.forEach((_, vout) => {
-      this.#coins.delete(outpointKey(transaction.txid, vout));
+      this.#coins.delete(outpointKey({ txid: transaction.txid, vout }));
     });
   }
 
   #isConfirmed(transaction: SimTransaction): boolean {
     return transaction.scripts.some((_, vout) =>
-      this.#coins.has(outpointKey(transaction.txid, vout)),
+      this.#coins.has(outpointKey({ txid: transaction.txid, vout })),
     );
   }
 

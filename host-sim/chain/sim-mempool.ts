@@ -1,7 +1,7 @@
 /** The simulated chain's mempool: takes single transactions and packages, replaces, evicts, and offers the best to blocks (BIP 431, 125). */
 import { createHash } from "node:crypto";
 import { fromHex } from "../../core/primitives/bytes.ts";
-import { outpointKey } from "../../gateway/chain/bitcoind/block-scan.ts";
+import { outpointKey } from "../../core/transactions/transaction.ts";
 import {
   dustOutputs,
   MAX_ANCESTORS,
@@ -183,7 +183,7 @@ export class SimMempool {
     together: boolean,
   ): { readonly entry: PoolEntry } | { readonly reason: string } {
     const isConfirmed = transaction.scripts.some((_, vout) => {
-      return this.#chain.coin(outpointKey(transaction.txid, vout)) !== undefined;
+      return this.#chain.coin(outpointKey({ txid: transaction.txid, vout })) !== undefined;
     });
     if (isConfirmed) return { reason: "txn-already-known" };
     const coinOf = (key: string) => this.#coin(key, before);
@@ -271,7 +271,7 @@ export class SimMempool {
     if (!entry) return [];
     const txid = fromHex(key);
     const spenders = entry.transaction.scripts.flatMap(
-      (_, vout) => this.#spenders.get(outpointKey(txid, vout)) ?? [],
+      (_, vout) => this.#spenders.get(outpointKey({ txid, vout })) ?? [],
     );
     return [...new Set(spenders)];
   }
@@ -306,7 +306,7 @@ export class SimMempool {
 
 function leavesDust(parent: SimTransaction, child: SimTransaction): boolean {
   return dustOutputs(parent.parsed.outputs).some(
-    (vout) => !child.spends.includes(outpointKey(parent.txid, vout)),
+    (vout) => !child.spends.includes(outpointKey({ txid: parent.txid, vout })),
   );
 }
 

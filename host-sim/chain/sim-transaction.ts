@@ -3,12 +3,12 @@ import type { Crypto } from "../../core/ports/crypto.ts";
 import type { Txid } from "../../core/primitives/brands.ts";
 import { toHex } from "../../core/primitives/bytes.ts";
 import {
+  outpointKey,
   parseTransaction,
   type Transaction,
   transactionId,
   transactionVsize,
 } from "../../core/transactions/transaction.ts";
-import { outpointKey } from "../../gateway/chain/bitcoind/block-scan.ts";
 import { bitcoreTxid } from "./script-check.ts";
 
 export interface SimTransaction {
@@ -36,7 +36,7 @@ export function simTransaction(crypto: Crypto, raw: Uint8Array): SimTransaction 
     txid: id,
     key: toHex(id),
     vsize: transactionVsize(parsed),
-    spends: parsed.inputs.map(({ outpoint }) => outpointKey(outpoint.txid, outpoint.vout)),
+    spends: parsed.inputs.map(({ outpoint }) => outpointKey(outpoint)),
     scripts: parsed.outputs.map(({ script }) => toHex(script)),
   };
 }

@@ -13,6 +13,7 @@ import { toDer } from "../../core/transactions/der.ts";
 import { dustThreshold, p2wpkh, p2wpkhScriptCode } from "../../core/transactions/script.ts";
 import { SIGHASH_ALL, segwitSighash } from "../../core/transactions/sighash.ts";
 import {
+  outpointKey,
   parseTransaction,
   sameOutpoint,
   serializeTransaction,
@@ -21,7 +22,6 @@ import {
   unsignedInput,
   withWitness,
 } from "../../core/transactions/transaction.ts";
-import { outpointKey } from "../../gateway/chain/bitcoind/block-scan.ts";
 import {
   addFee,
   type CoinSource,
@@ -126,14 +126,14 @@ export class SimWallet implements ChainWallet {
     if (worth < amount) {
       throw new InsufficientFunds(`the wallet "${this.#name}" has ${worth} sat free of ${amount}`);
     }
-    for (const { outpoint } of chosen) this.#locked.add(outpointKey(outpoint.txid, outpoint.vout));
+    for (const { outpoint } of chosen) this.#locked.add(outpointKey(outpoint));
     return chosen;
   }
 
   #free(): WalletCoin[] {
     const spent = new Set(this.#chain.mempool.entries().flatMap((e) => e.transaction.spends));
     return this.#mine().filter(({ outpoint }) => {
-      const key = outpointKey(outpoint.txid, outpoint.vout);
+      const key = outpointKey(outpoint);
       return !this.#locked.has(key) && !spent.has(key);
     });
   }
@@ -176,6 +176,7 @@ export class SimWallet implements ChainWallet {
   }
 
   #unlock(outpoints: readonly Outpoint[]): void {
-    for (const { txid: id, vout } of outpoints) this.#locked.delete(outpointKey(id, vout));
+    for (const { txid: id, vout } of outpoints)
+      this.#locked.delete(outpointKey({ txid: id, vout }));
   }
 }

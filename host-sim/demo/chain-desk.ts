@@ -5,6 +5,7 @@ import { blockHeight, satoshi, txid } from "../../core/primitives/brands.ts";
 import { equal, fromHex, toHex } from "../../core/primitives/bytes.ts";
 import { p2aScript } from "../../core/transactions/script.ts";
 import {
+  outpointKey,
   parseTransaction,
   type Transaction,
   transactionId,
@@ -77,7 +78,7 @@ export class ChainDesk {
       const transaction = parseTransaction(raw);
       const id = transactionId(this.crypto, transaction);
       const traced = { transaction, txid: displayHash(id) };
-      for (const { outpoint } of transaction.inputs) this.spends.set(keyOf(outpoint), traced);
+      for (const { outpoint } of transaction.inputs) this.spends.set(outpointKey(outpoint), traced);
       transaction.outputs.forEach((_, vout) => {
         this.source.watchOutpoint({ txid: id, vout });
       });
@@ -111,7 +112,7 @@ export class ChainDesk {
     let fees = 0;
     const transactions = new Set<string>();
     const follow = (outpoint: Outpoint): void => {
-      const spend = this.spends.get(keyOf(outpoint));
+      const spend = this.spends.get(outpointKey(outpoint));
       if (!spend || transactions.has(spend.txid)) return;
       transactions.add(spend.txid);
       const { inputs, outputs } = spend.transaction;
@@ -151,8 +152,4 @@ export interface Funding {
   readonly txid: string;
   readonly vout: number;
   readonly amount: number;
-}
-
-function keyOf({ txid: id, vout }: Outpoint): string {
-  return `${toHex(id)}:${vout}`;
 }

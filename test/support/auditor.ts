@@ -2,7 +2,11 @@
 import type { ConfirmedTransaction, Outpoint } from "../../core/ports/chain.ts";
 import type { BlockHeight } from "../../core/primitives/brands.ts";
 import { equal, toHex } from "../../core/primitives/bytes.ts";
-import { parseTransaction, type Transaction } from "../../core/transactions/transaction.ts";
+import {
+  outpointKey,
+  parseTransaction,
+  type Transaction,
+} from "../../core/transactions/transaction.ts";
 import type { ChainLab } from "./chain-lab.ts";
 
 type Owner = "a" | "b" | "left" | "shared";
@@ -47,7 +51,7 @@ export class Auditor {
     payouts: { readonly a: Uint8Array; readonly b: Uint8Array },
   ): Promise<{ readonly auditor: Auditor; close(): Promise<void> }> {
     const auditor = new Auditor(lab, channel.funding, channel.fundingSatoshis, payouts);
-    auditor.tracked.set(keyOf(channel.funding), channel.fundingSatoshis);
+    auditor.tracked.set(outpointKey(channel.funding), channel.fundingSatoshis);
     const source = await lab.source();
     source.watchOutpoint(channel.funding);
     source.subscribe(
@@ -73,13 +77,13 @@ export class Auditor {
     const left: { outpoint: Outpoint; amount: number }[] = [];
     for (const { transaction, txid } of this.transactions) {
       const inside = transaction.inputs.reduce(
-        (sum, { outpoint }) => sum + (this.tracked.get(keyOf(outpoint)) ?? 0),
+        (sum, { outpoint }) => sum + (this.tracked.get(outpointKey(outpoint)) ?? 0),
         0,
       );
       let outside = 0;
       transaction.outputs.forEach(({ script, amount }, vout) => {
         const outpoint = { txid: txid as never, vout };
-        if (!this.tracked.has(keyOf(outpoint))) return;
+        if (!this.tracked.has(outpointKey(outpoint))) return;
         outside += amount;
         if (equal(script, this.payouts.a)) sums.a += amount;
         else if (equal(script, this.payouts.b)) sums.b += amount;
@@ -114,14 +118,14 @@ export class Auditor {
     }
     for (const { outpoint, amount } of left) {
       const found = await this.lab.utxo(outpoint);
-      if (found?.amount !== amount) throw new Error(`${keyOf(outpoint)} is not on the chain`);
+      if (found?.amount !== amount) throw new Error(`${outpointKey(outpoint)} is not on the chain`);
     }
   }
 
   private see({ raw, txid, height }: ConfirmedTransaction, watch: (made: Outpoint) => void): void {
     const transaction = parseTransaction(raw);
     const isOurs = ({ outpoint }: { readonly outpoint: Outpoint }) =>
-      this.tracked.has(keyOf(outpoint));
+      this.tracked.has(outpointKey(outpoint));
     if (!transaction.inputs.some(isOurs)) return;
     const withWallet = !transaction.inputs.every(isOurs);
     this.seen.set(toHex(txid), { transaction, txid, height });
@@ -129,7 +133,7 @@ export class Auditor {
       const isPayout = equal(script, this.payouts.a) || equal(script, this.payouts.b);
       const isChange = withWallet && script.length === P2WPKH_BYTES && !isPayout;
       if (isChange) return;
-      this.tracked.set(keyOf({ txid, vout }), amount);
+      this.tracked.set(outpointKey({ txid, vout }), amount);
       if (!isPayout) watch({ txid, vout });
     });
   }
@@ -139,15 +143,15 @@ export class Auditor {
       if (seen.height < height) continue;
       this.seen.delete(key);
       seen.transaction.outputs.forEach((_, vout) => {
-        this.tracked.delete(keyOf({ txid: seen.txid as never, vout }));
+        this.tracked.delete(outpointKey({ txid: seen.txid as never, vout }));
       });
     }
-    this.tracked.set(keyOf(this.funding), this.fundingSatoshis);
+    this.tracked.set(outpointKey(this.funding), this.fundingSatoshis);
   }
 
   private spenderOf(outpoint: Outpoint): Seen | undefined {
     return [...this.seen.values()].find(({ transaction }) =>
-      transaction.inputs.some((input) => keyOf(input.outpoint) === keyOf(outpoint)),
+      transaction.inputs.some((input) => outpointKey(input.outpoint) === outpointKey(outpoint)),
     );
   }
 
@@ -156,7 +160,7 @@ export class Auditor {
     const owners = new Set<Owner>();
     transaction.outputs.forEach(({ script }, vout) => {
       const outpoint = { txid: txid as never, vout };
-      if (!this.tracked.has(keyOf(outpoint))) return;
+      if (!this.tracked.has(outpointKey(outpoint))) return;
       if (equal(script, this.payouts.a)) owners.add("a");
       else if (equal(script, this.payouts.b)) owners.add("b");
       else {
@@ -166,12 +170,8 @@ export class Auditor {
     });
     const [only] = owners;
     const isCommitment = transaction.inputs.some(
-      ({ outpoint }) => keyOf(outpoint) === keyOf(this.funding),
+      ({ outpoint }) => outpointKey(outpoint) === outpointKey(this.funding),
     );
     return owners.size === 1 && only && !isCommitment ? only : "shared";
   }
-}
-
-function keyOf({ txid, vout }: Outpoint): string {
-  return `${toHex(txid)}:${vout}`;
 }

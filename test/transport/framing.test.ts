@@ -3,7 +3,7 @@ import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ascii, concat, toHex } from "../../core/primitives/bytes.ts";
-import { CRC_START, crc32Finish, crc32Update } from "../../core/transport/crc32.ts";
+import { CRC_START, crc32Finish, crc32Update } from "../../core/primitives/crc32.ts";
 import { encodeFrame, FrameDecoder, frameBound } from "../../core/transport/framing.ts";
 
 const MAX = 2000;

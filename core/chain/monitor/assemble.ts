@@ -3,8 +3,11 @@ import { type BlockHeight, blockHeight } from "../../primitives/brands.ts";
 import { compare, toHex } from "../../primitives/bytes.ts";
 import { dustThreshold } from "../../transactions/script.ts";
 import { buildSweep, finalizeSweep, sweepWeight } from "../../transactions/sweep.ts";
-import { serializeTransaction, transactionId } from "../../transactions/transaction.ts";
-import { outpointKey } from "./chain-view.ts";
+import {
+  outpointKey,
+  serializeTransaction,
+  transactionId,
+} from "../../transactions/transaction.ts";
 import { type FeeSchedule, feeFor, feerateAt, MIN_FEERATE_PER_KW } from "./fees.ts";
 import { type Candidate, type Case, isIrrevocable, type Plan } from "./plan.ts";
 import type { Claim, OutputReport } from "./watched.ts";

@@ -3,8 +3,8 @@ import type { Outpoint } from "../../ports/chain.ts";
 import type { Crypto } from "../../ports/crypto.ts";
 import type { BlockHeight, Preimage, Txid } from "../../primitives/brands.ts";
 import { preimage } from "../../primitives/brands.ts";
-import { toHex } from "../../primitives/bytes.ts";
 import {
+  outpointKey,
   parseTransaction,
   type Transaction,
   transactionId,
@@ -41,10 +41,6 @@ export function viewChain(crypto: Crypto, facts: ChainFacts): ChainView {
     });
   }
   return { tipHeight: facts.tipHeight, spendOf: (outpoint) => spends.get(outpointKey(outpoint)) };
-}
-
-export function outpointKey(outpoint: Outpoint): string {
-  return `${toHex(outpoint.txid)}:${outpoint.vout}`;
 }
 
 /** By which path of its script an HTLC output was spent. */

@@ -1,9 +1,12 @@
 /** Our own HTLC-timeout and HTLC-success transactions, signed for publication (BOLT 3, BOLT 5 "Generation of HTLC Transactions"). */
 import type { Preimage } from "../../primitives/brands.ts";
 import { finalizeHtlcTransaction, type HtlcTransaction } from "../../transactions/htlc.ts";
-import { serializeTransaction, transactionId } from "../../transactions/transaction.ts";
+import {
+  outpointKey,
+  serializeTransaction,
+  transactionId,
+} from "../../transactions/transaction.ts";
 import { hasZeroFeeHtlcs, htlcTransactionWeight } from "../../transactions/weights.ts";
-import { outpointKey } from "./chain-view.ts";
 import { type FeeSchedule, feeFor, feerateAt, MIN_FEERATE_PER_KW } from "./fees.ts";
 import type { Case, ClosingOutput, Prepared } from "./plan.ts";
 import type { Claim } from "./watched.ts";

@@ -1,5 +1,6 @@
 /** Reads the transactions of a serialised block (BIP 144), finding the few that matter without building the others. */
 import { createHash } from "node:crypto";
+import { outpointKey } from "../../../core/transactions/transaction.ts";
 
 /** One transaction where it stands in the block's bytes; nothing is copied. */
 export interface BlockTransaction {
@@ -31,10 +32,6 @@ export function scanTransaction(raw: Uint8Array): BlockTransaction {
   return readTransaction(new Reader(raw, 0));
 }
 
-export function outpointKey(txid: Uint8Array, vout: number): string {
-  return `${Buffer.from(txid).toString("hex")}:${vout}`;
-}
-
 function readTransaction(reader: Reader): BlockTransaction {
   const start = reader.at;
   reader.skip(4);
@@ -45,7 +42,7 @@ function readTransaction(reader: Reader): BlockTransaction {
   const inputs = reader.size();
   for (let i = 0; i < inputs; i++) {
     const txid = reader.take(32);
-    spends.push(outpointKey(txid, reader.uint32()));
+    spends.push(outpointKey({ txid, vout: reader.uint32() }));
     reader.skip(reader.size() + 4);
   }
   const scripts: string[] = [];

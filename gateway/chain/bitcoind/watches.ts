@@ -1,6 +1,7 @@
 /** What is watched on chain, and which transactions of a block concern it. */
 import type { Outpoint } from "../../../core/ports/chain.ts";
-import { type BlockTransaction, outpointKey } from "./block-scan.ts";
+import { outpointKey } from "../../../core/transactions/transaction.ts";
+import type { BlockTransaction } from "./block-scan.ts";
 
 /** Watches are never dropped one by one; this many are some hundred bytes each. */
 export const MAX_WATCHES = 1_000_000;
@@ -13,8 +14,8 @@ export class Watches {
     return this.outpoints.size + this.scripts.size;
   }
 
-  outpoint({ txid, vout }: Outpoint): void {
-    this.#add(this.outpoints, outpointKey(txid, vout));
+  outpoint(outpoint: Outpoint): void {
+    this.#add(this.outpoints, outpointKey(outpoint));
   }
 
   script(script: Uint8Array): void {
@@ -36,7 +37,7 @@ export class Watches {
       if (!this.concerns(transaction) && !transaction.spends.some((key) => made.has(key))) return;
       indices.push(index);
       transaction.scripts.forEach((_, vout) => {
-        made.add(outpointKey(transaction.txid, vout));
+        made.add(outpointKey({ txid: transaction.txid, vout }));
       });
     });
     return indices;

@@ -2,8 +2,8 @@
 import type { ChainFacts } from "../../../../core/chain/monitor/watched.ts";
 import type { Outpoint, TxOutput } from "../../../../core/ports/chain.ts";
 import { blockHeight, satoshi, txid } from "../../../../core/primitives/brands.ts";
-import { toHex } from "../../../../core/primitives/bytes.ts";
 import {
+  outpointKey,
   parseTransaction,
   type Transaction,
   transactionId,
@@ -100,20 +100,20 @@ export class TestChain {
   }
 
   #coin(outpoint: Outpoint): Coin | undefined {
-    const key = keyOf(outpoint);
+    const key = outpointKey(outpoint);
     const transactions = this.#confirmed.map(({ raw, height }) => ({
       transaction: parseTransaction(raw),
       height,
     }));
     const spent = transactions.some(({ transaction }) =>
-      transaction.inputs.some((input) => keyOf(input.outpoint) === key),
+      transaction.inputs.some((input) => outpointKey(input.outpoint) === key),
     );
     if (spent) return undefined;
-    const given = this.#given.find((candidate) => keyOf(candidate.outpoint) === key);
+    const given = this.#given.find((candidate) => outpointKey(candidate.outpoint) === key);
     if (given) return given.coin;
     for (const { transaction, height } of transactions) {
       const output = transaction.outputs[outpoint.vout];
-      if (output && keyOf({ txid: idOf(transaction), vout: outpoint.vout }) === key) {
+      if (output && outpointKey({ txid: idOf(transaction), vout: outpoint.vout }) === key) {
         return { ...output, height };
       }
     }
@@ -130,8 +130,4 @@ export function feeOf(chain: TestChain, raw: Uint8Array): number {
   const { inputs, outputs } = parseTransaction(raw);
   const given = inputs.reduce((sum, input) => sum + (chain.output(input.outpoint)?.amount ?? 0), 0);
   return satoshi(given - outputs.reduce((sum, { amount }) => sum + amount, 0));
-}
-
-function keyOf({ txid: id, vout }: Outpoint): string {
-  return `${toHex(id)}:${vout}`;
 }

@@ -45,3 +45,8 @@ export function crc32Update(crc: number, bytes: Uint8Array): number {
 export function crc32Finish(crc: number): number {
   return ~crc >>> 0;
 }
+
+/** Of these bytes alone, or going on from `previous`, the checksum of the bytes before them. */
+export function crc32(bytes: Uint8Array, previous = 0): number {
+  return crc32Finish(crc32Update(~previous, bytes));
+}
