@@ -48,6 +48,11 @@ export interface ChannelPolicy {
   readonly maxReasonBytes: number;
   /** Own pushes without a receipt that are remembered; older receipts are not asked for. */
   readonly maxReceiptsAwaited: number;
+  /**
+   * HTLCs of revoked commitments that are remembered; of older ones the second stage is still punished, though not the
+   * output itself.
+   */
+  readonly maxArchivedHtlcs: number;
   /** Of all transactions on chain that the record keeps. */
   readonly maxFactBytes: number;
 }

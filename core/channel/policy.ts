@@ -28,6 +28,7 @@ export const hostPolicy: ChannelPolicy = {
   maxOnionBytes: 1_366,
   maxReasonBytes: 512,
   maxReceiptsAwaited: 1_024,
+  maxArchivedHtlcs: 65_536,
   maxFactBytes: 32 * 1024 * 1024,
 };
 
@@ -42,5 +43,6 @@ export const devicePolicy: ChannelPolicy = {
   maxOnionBytes: 0, // it forwards nothing
   maxReasonBytes: 64,
   maxReceiptsAwaited: 64,
+  maxArchivedHtlcs: 512,
   maxFactBytes: 10_240,
 };

@@ -4,7 +4,7 @@ import type { ArchivedHtlc, Claim } from "../chain/monitor/watched.ts";
 import { decodeArchived } from "../channel/archive.ts";
 import { encodeRecord } from "../channel/codec.ts";
 import { CommitmentCache } from "../channel/commitment-cache.ts";
-import type { Context } from "../channel/context.ts";
+import type { ChannelPolicy, Context } from "../channel/context.ts";
 import type { Channel, Transition } from "../channel/draft.ts";
 import type { ChannelEvent, Effect } from "../channel/effects.ts";
 import type { Input } from "../channel/inputs.ts";
@@ -27,6 +27,7 @@ export const MAX_QUEUED_INPUTS = 8192;
 /** What a channel's effects are performed with; the node provides it. */
 export interface RunnerHost {
   readonly store: Store;
+  readonly options: { readonly policy: Pick<ChannelPolicy, "maxArchivedHtlcs"> };
   /** The context as of now. */
   context(runner: ChannelRunner, archive: readonly ArchivedHtlc[]): Context;
   send(runner: ChannelRunner, message: Message): void;
@@ -284,6 +285,7 @@ export class ChannelRunner {
           break;
         case "archive":
           this.archive.push(effect.entry);
+          if (this.archive.length > this.host.options.policy.maxArchivedHtlcs) this.archive.shift();
           break;
         case "watch":
           this.host.watch(this, effect.outpoint, effect.script);

@@ -51,7 +51,7 @@ export class Node implements RunnerHost {
   private tipHeight: BlockHeight = blockHeight(0);
   private feerates: Feerates = { now: 2_500, soon: 1_000, economy: 253 };
 
-  private constructor(private readonly options: NodeOptions) {
+  private constructor(readonly options: NodeOptions) {
     this.store = options.store;
     this.table = new ChannelTable(this);
     this.peers = new Peers(options, {

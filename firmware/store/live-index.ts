@@ -22,6 +22,11 @@ export interface IndexedChannel {
   suspect: boolean;
 }
 
+/**
+ * HTLCs of revoked commitments that are remembered for each channel (policy `maxArchivedHtlcs`): a peer that adds and
+ * removes HTLCs all day fills no flash (rule `bounded`).
+ */
+export const MAX_ARCHIVED_HTLCS = 512;
 /** Flash that a reference takes, its share of headers included, at worst. */
 const REFERENCE_COST = REFERENCE_BYTES + 4;
 
@@ -116,9 +121,13 @@ export class LiveIndex {
       }
       case "archive": {
         const channel = this.channel(item.handle);
+        if (item.index < channel.nextArchive - MAX_ARCHIVED_HTLCS) return;
         const place = { address, cost: encodeItem(item).length };
         channel.archive.set(item.index, this.moved(channel.archive.get(item.index), place));
-        channel.nextArchive = Math.max(channel.nextArchive, item.index + 1);
+        const next = Math.max(channel.nextArchive, item.index + 1);
+        const kept = next - MAX_ARCHIVED_HTLCS;
+        for (let i = channel.nextArchive - MAX_ARCHIVED_HTLCS; i < kept; i++) this.drop(channel, i);
+        channel.nextArchive = next;
         return;
       }
       case "remove": {
@@ -148,6 +157,11 @@ export class LiveIndex {
   private moved(from: Place | undefined, to: Place): Place {
     this.live += to.cost - (from?.cost ?? 0);
     return to;
+  }
+
+  private drop(channel: IndexedChannel, index: number): void {
+    this.live -= channel.archive.get(index)?.cost ?? 0;
+    channel.archive.delete(index);
   }
 
   private forget(channel: IndexedChannel): void {
