@@ -9,7 +9,7 @@ import type { ChannelSigner, NodeSigner } from "../ports/signer.ts";
 import type { StoredChannel } from "../ports/store.ts";
 import type { ChannelId, PublicKey, Txid } from "../primitives/brands.ts";
 import { equal, toHex } from "../primitives/bytes.ts";
-import type { Transaction } from "../transactions/transaction.ts";
+import { outpointKey, type Transaction } from "../transactions/transaction.ts";
 import { ChannelRunner, type RunnerHost, type RunnerStart } from "./channel-runner.ts";
 
 /** What an outpoint is to a channel: its funding, an output of what spent that, an output of what spent one of those. */
@@ -149,10 +149,6 @@ export class ChannelTable {
     if (suspects.some((id) => equal(id, record.channelId))) runner.input({ type: "suspect" });
     return runner;
   }
-}
-
-function outpointKey({ txid, vout }: Outpoint): string {
-  return `${toHex(txid)}:${vout}`;
 }
 
 /** A channel of ours whose funding was never seen: openers could fill every place with such. */
