@@ -1,6 +1,6 @@
 /** The limits and choices that a node starts from; an operator changes fields, never code. */
 import { milliSatoshi, satoshi } from "../primitives/brands.ts";
-import type { ChannelPolicy } from "./context.ts";
+import type { ChannelPolicy, Feerates } from "./context.ts";
 
 /** For a gateway or any host. */
 export const hostPolicy: ChannelPolicy = {
@@ -39,6 +39,7 @@ export const hostPolicy: ChannelPolicy = {
 export const devicePolicy: ChannelPolicy = {
   ...hostPolicy,
   maxAcceptedHtlcs: 30,
+  maxFeeratePerKw: 50_000,
   maxDustExposureMsat: milliSatoshi(5_000_000),
   maxOnionBytes: 0, // it forwards nothing
   maxReasonBytes: 64,
@@ -46,3 +47,12 @@ export const devicePolicy: ChannelPolicy = {
   maxArchivedHtlcs: 512,
   maxFactBytes: 10_240,
 };
+
+const MIN_FEERATE_PER_KW = 253;
+
+/** Feerates as they are told to us, by a gateway that may lie: never beyond what the policy would ever pay. */
+export function boundedFeerates(told: Feerates, { maxFeeratePerKw }: ChannelPolicy): Feerates {
+  const bounded = (rate: number) =>
+    Math.ceil(Math.min(Math.max(rate, MIN_FEERATE_PER_KW), maxFeeratePerKw));
+  return { now: bounded(told.now), soon: bounded(told.soon), economy: bounded(told.economy) };
+}

@@ -7,6 +7,7 @@ import type { ChannelEvent } from "../channel/effects.ts";
 import { channelIdOf } from "../channel/first-record.ts";
 import type { Command, OpenCommand } from "../channel/inputs.ts";
 import { accept, open } from "../channel/opening.ts";
+import { boundedFeerates } from "../channel/policy.ts";
 import type { ChannelRecord } from "../channel/record.ts";
 import type { Message, MessageNamed } from "../messages/message.ts";
 import type { BlockEvent, Outpoint } from "../ports/chain.ts";
@@ -155,7 +156,7 @@ export class Node implements RunnerHost {
   }
 
   setFeerates(feerates: Feerates): void {
-    this.feerates = feerates;
+    this.feerates = boundedFeerates(feerates, this.options.policy);
   }
 
   /** The blocks from `fromHeight` on are told anew or are gone: what was learnt from them is dropped. */

@@ -15,6 +15,12 @@ import type { Claim, OutputReport } from "./watched.ts";
 /** Outpoint, script length and sequence, four weight units a byte. */
 const INPUT_WEIGHT = 4 * 41;
 
+/**
+ * An output worth no more is given up for good where the feerate of the day forbids claiming it: about two transactions
+ * at 10 satoshi per vbyte. Others wait for cheaper blocks, for feerates are what somebody told us.
+ */
+const GIVE_UP_SATOSHIS = 3_500;
+
 export interface Assembled {
   readonly reports: readonly OutputReport[];
   readonly claims: readonly Claim[];
@@ -127,7 +133,7 @@ function abandoned(work: Case, report: OutputReport): OutputReport {
   return {
     ...report,
     status: "abandoned",
-    irrevocable: isIrrevocable(work, height),
+    irrevocable: report.amount <= GIVE_UP_SATOSHIS && isIrrevocable(work, height),
     reason: `${report.amount} sat are not worth the fee of claiming them at ${rate} sat per 1000 weight`,
   };
 }
