@@ -163,10 +163,17 @@ export class ChannelState {
 
   // Limits
 
-  /** What we may still send, in a commitment of theirs with one HTLC more. */
-  sendableMsat(): number {
-    const state = this.log.balances(this.them, this.remoteNumber, this.freshFor(this.them));
-    return Math.max(0, this.spareMsat(this.us, this.them, state, 1));
+  /** What we may still send: in both next commitments, each with one HTLC more. */
+  sendableMsat(feeratePerKw?: number): number {
+    const theirs = this.log.balances(this.them, this.remoteNumber, this.freshFor(this.them));
+    const all = [...this.log.by(this.us), ...this.log.by(this.them)];
+    const ours = this.log.balances(this.us, this.localNumber, all);
+    const fee = feeratePerKw === undefined ? {} : { feeratePerKw };
+    const spare = [
+      this.spareMsat(this.us, this.them, { ...theirs, ...fee }, 1),
+      this.spareMsat(this.us, this.us, { ...ours, ...fee }, 1),
+    ];
+    return Math.max(0, Math.min(...spare));
   }
 
   /** Above the reserve and, for the opener, the fee; negative if it is not met. */
