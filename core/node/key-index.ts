@@ -1,4 +1,4 @@
-/** The counter of channel keys: no index serves twice, or a secret that was revealed in one channel would open the next (BOLT 3). */
+/** The counter of channel keys: no index serves twice (rule `key-index-once`), or a secret that was revealed in one channel would open the next (BOLT 3). */
 import type { Store } from "../ports/store.ts";
 
 const KEY = "next-key-index";

@@ -48,6 +48,8 @@ export class VendingApp implements App {
   /** 16 bytes each, oldest first: delivered or refunded. */
   private settled: Uint8Array[] = [];
   private invoices: Invoice[] = [];
+  /** References whose product is on its way: asked about meanwhile, it is not delivered a second time. */
+  private readonly serving = new Set<string>();
 
   constructor(private readonly options: VendingOptions) {}
 
@@ -134,15 +136,27 @@ export class VendingApp implements App {
     if (amountMsat !== product.priceMsat) {
       return this.refund(id, peer, payment, `${product.name} costs ${product.priceMsat} msat`);
     }
+    const key = toHex(reference);
+    this.serving.add(key);
     try {
-      await this.options.deliver(product);
-    } catch (cause) {
-      const why = cause instanceof Error ? cause.message : "it did not come out";
-      return this.refund(id, peer, payment, why);
+      const failure = await this.failureOf(product);
+      if (failure !== undefined) return this.refund(id, peer, payment, failure);
+      await this.settle(reference);
+    } finally {
+      this.serving.delete(key);
     }
-    await this.settle(reference);
     this.host?.tell({ type: "delivered", product: product.id, reference });
     this.report(peer, reference, true, product.name);
+  }
+
+  /** Undefined where it was delivered. */
+  private async failureOf(product: Product): Promise<string | undefined> {
+    try {
+      await this.options.deliver(product);
+      return undefined;
+    } catch (cause) {
+      return cause instanceof Error ? cause.message : "it did not come out";
+    }
   }
 
   private productOf(reference: Uint8Array): Product | undefined {
@@ -187,9 +201,15 @@ export class VendingApp implements App {
       return;
     }
     const product = this.productOf(reference);
-    if (!product) return;
-    await this.options.deliver(product);
-    await this.settle(reference);
+    const key = toHex(reference);
+    if (!product || this.serving.has(key)) return;
+    this.serving.add(key);
+    try {
+      await this.options.deliver(product);
+      await this.settle(reference);
+    } finally {
+      this.serving.delete(key);
+    }
     host.tell({ type: "delivered", product: product.id, reference });
     this.report(peer, reference, true, product.name);
   }

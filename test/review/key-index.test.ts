@@ -1,4 +1,4 @@
-/** Power fails between a channel's record and the counter of keys: no index is used twice (BOLT 3 per-commitment secrets). */
+/** key-index-once: power fails between a channel's record and the counter of keys: no index is used twice (BOLT 3 per-commitment secrets). */
 import { expect, it } from "vitest";
 import { MemoryStore } from "../../core/node/memory-store.ts";
 import { Pair } from "../support/node-pair.ts";
