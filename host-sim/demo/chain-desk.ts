@@ -10,9 +10,9 @@ import {
   type Transaction,
   transactionId,
 } from "../../core/transactions/transaction.ts";
+import { toDisplay } from "../../gateway/chain/bitcoind/units.ts";
 import type { ChainLab } from "../chain/lab.ts";
 import type { JsonObject, Methods } from "../processes/control.ts";
-import { displayHash } from "../processes/node-events.ts";
 
 /** Where the satoshis of some funding outputs went. */
 export interface Audit {
@@ -77,7 +77,7 @@ export class ChainDesk {
     for (const { raw } of transactions) {
       const transaction = parseTransaction(raw);
       const id = transactionId(this.crypto, transaction);
-      const traced = { transaction, txid: displayHash(id) };
+      const traced = { transaction, txid: toDisplay(id) };
       for (const { outpoint } of transaction.inputs) this.spends.set(outpointKey(outpoint), traced);
       transaction.outputs.forEach((_, vout) => {
         this.source.watchOutpoint({ txid: id, vout });
@@ -103,7 +103,7 @@ export class ChainDesk {
     });
     const result = await this.source.broadcastPackage([raw, child]);
     if (!result.ok) throw new Error(`the chain refused the revoked commitment: ${result.reason}`);
-    return { txid: displayHash(id) };
+    return { txid: toDisplay(id) };
   }
 
   private async audit(fundings: readonly Funding[], scripts: readonly string[]): Promise<Audit> {
@@ -137,7 +137,7 @@ export class ChainDesk {
 
   /** Of a funding output, or of an output of a transaction on the way. */
   private amountOf(outpoint: Outpoint, fundings: readonly Funding[]): number {
-    const id = displayHash(outpoint.txid);
+    const id = toDisplay(outpoint.txid);
     const funding = fundings.find((one) => one.txid === id && one.vout === outpoint.vout);
     if (funding) return funding.amount;
     const parent = [...this.spends.values()].find((one) => one.txid === id);

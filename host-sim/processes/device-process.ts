@@ -1,6 +1,6 @@
 /** A virtual device as a process of its own: the firmware's portable code on an emulated flash file and real serial ports. */
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { closeLocally } from "../../core/chain/monitor/close-locally.ts";
@@ -25,9 +25,9 @@ import { Device } from "../../firmware/device.ts";
 import { FlashLogStore } from "../../firmware/store/flash-log.ts";
 import { type CryptoPreference, chooseCrypto } from "../../gateway/crypto/choose.ts";
 import { NorFlash } from "../flash/nor-flash.ts";
-import { openLink } from "../links/open-link.ts";
 import { emitEvent, type JsonObject, serveControl } from "./control.ts";
 import { channelEventJson, plain, recordJson } from "./node-events.ts";
+import { attachLink, seedIn } from "./start-up.ts";
 
 const FLASH_BYTES = 1024 * 1024;
 const TICK_MS = 50;
@@ -57,16 +57,6 @@ function required(name: "name" | "folder" | "app" | "gateway"): string {
   return value;
 }
 
-/** The seed is kept apart from the channel records; a device makes its own at its first start. */
-function seedOf(folder: string): Uint8Array {
-  const file = join(folder, "seed");
-  if (!existsSync(file)) {
-    const seed = values.seed ? fromHex(values.seed) : randomBytes(32);
-    writeFileSync(file, toHex(seed), { mode: 0o600 });
-  }
-  return fromHex(readFileSync(file, "utf8").trim());
-}
-
 function makeApp(name: string): App {
   if (name === "payer") return new PayerApp();
   if (name !== "vending") throw new Error(`no such app: ${name}; use vending or payer`);
@@ -86,7 +76,7 @@ async function main(): Promise<void> {
   const folder = required("folder");
   mkdirSync(folder, { recursive: true });
   const crypto = chooseCrypto(values.crypto as CryptoPreference);
-  const seed = seedOf(folder);
+  const seed = seedIn(folder, values.seed);
   const signer = new SeedSigner(crypto, seed);
   const payoutKey = deriveSecretAt(crypto, masterKey(crypto, seed), PAYOUT_PATH);
   const payoutScript = p2wpkh(crypto, crypto.publicKeyOf(payoutKey));
@@ -127,8 +117,7 @@ async function main(): Promise<void> {
     },
   });
   for (const link of values.link ?? []) {
-    const [name, peer] = link.split("=") as [string, string | undefined];
-    device.attach(await openLink(name), peer ? publicKey(fromHex(peer)) : undefined);
+    await attachLink(device, link);
   }
   const timer = setInterval(() => device.tick(Date.now()), TICK_MS);
   serveControl(methodsOf(device, app, { store, flash, payoutScript }), () => {

@@ -1,6 +1,6 @@
 /** The gateway as a process of its own, on a bitcoind that runs already or on a simulated chain inside. */
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { ChannelPolicy } from "../../core/channel/context.ts";
@@ -14,14 +14,15 @@ import { fromHex, toHex } from "../../core/primitives/bytes.ts";
 import type { ChannelType } from "../../core/transactions/terms.ts";
 import { BitcoindRpc } from "../../gateway/chain/bitcoind/rpc.ts";
 import { BitcoindSource } from "../../gateway/chain/bitcoind/source.ts";
+import { toDisplay } from "../../gateway/chain/bitcoind/units.ts";
 import { BitcoindWallet } from "../../gateway/chain/bitcoind/wallet.ts";
 import { type CryptoPreference, chooseCrypto } from "../../gateway/crypto/choose.ts";
 import { Gateway } from "../../gateway/gateway.ts";
 import { startSimLab } from "../chain/sim-lab.ts";
 import { ChainDesk } from "../demo/chain-desk.ts";
-import { openLink } from "../links/open-link.ts";
 import { emitEvent, type JsonObject, type Methods, serveControl } from "./control.ts";
-import { channelEventJson, displayHash, plain, recordJson } from "./node-events.ts";
+import { channelEventJson, plain, recordJson } from "./node-events.ts";
+import { attachLink, seedIn } from "./start-up.ts";
 
 const TICK_MS = 50;
 const POLL_MS = 100;
@@ -62,15 +63,6 @@ async function openChain(crypto: Crypto): Promise<Chain> {
   return { source, wallet: await BitcoindWallet.open(connect(), WALLET), methods: {} };
 }
 
-function seedOf(folder: string): Uint8Array {
-  const file = join(folder, "seed");
-  if (!existsSync(file)) {
-    const seed = values.seed ? fromHex(values.seed) : randomBytes(32);
-    writeFileSync(file, toHex(seed), { mode: 0o600 });
-  }
-  return fromHex(readFileSync(file, "utf8").trim());
-}
-
 /** better-sqlite3 is loaded only where it is used: a machine that could not build it still has the simulated chain. */
 async function openStore(folder: string): Promise<Store> {
   if (values.store === "memory") return new MemoryStore();
@@ -89,7 +81,7 @@ async function main(): Promise<void> {
     crypto,
     entropy: { random: (length) => new Uint8Array(randomBytes(length)) },
     store,
-    signer: new SeedSigner(crypto, seedOf(folder)),
+    signer: new SeedSigner(crypto, seedIn(folder, values.seed)),
     source,
     wallet,
     policy: JSON.parse(values.policy ?? "{}") as Partial<ChannelPolicy>,
@@ -101,6 +93,7 @@ async function main(): Promise<void> {
       maxBackoffMs: 1000,
     },
     nowMs: Date.now(),
+    serviceRefusal: () => undefined,
     fundingRefusal: () => undefined, // whoever reaches this gateway is one of the demo's devices
     events: {
       onChannelEvent: (id, event) =>
@@ -111,16 +104,15 @@ async function main(): Promise<void> {
       onPublished: ({ txid, ...step }) =>
         emitEvent("published", {
           ...(plain(step) as JsonObject),
-          txid: txid ? displayHash(txid) : "",
+          txid: txid ? toDisplay(txid) : "",
         }),
       onDeviceFunded: (device, txid, amount) =>
-        emitEvent("deviceFunded", { device: toHex(device), txid: displayHash(txid), amount }),
+        emitEvent("deviceFunded", { device: toHex(device), txid: toDisplay(txid), amount }),
       onAlarm: (text) => emitEvent("alarm", { text }),
     },
   });
   for (const link of values.link ?? []) {
-    const [name, peer] = link.split("=") as [string, string | undefined];
-    gateway.attach(await openLink(name), peer ? publicKey(fromHex(peer)) : undefined);
+    await attachLink(gateway, link);
   }
   const timer = setInterval(() => gateway.tick(Date.now()), TICK_MS);
   serveControl({ ...methodsOf(gateway), ...methods }, () => {
@@ -139,10 +131,7 @@ async function main(): Promise<void> {
 
 function methodsOf(gateway: Gateway): Methods {
   return {
-    attach: async ({ link }: JsonObject) => {
-      const [name, peer] = (link as string).split("=") as [string, string | undefined];
-      gateway.attach(await openLink(name), peer ? publicKey(fromHex(peer)) : undefined);
-    },
+    attach: ({ link }: JsonObject) => attachLink(gateway, link as string),
     open: ({ peer, fundingSatoshis, pushMsat, channelType }: JsonObject) =>
       toHex(
         gateway.node.open({

@@ -3,12 +3,8 @@ import type { ChannelEvent } from "../../core/channel/effects.ts";
 import type { ChannelRecord } from "../../core/channel/record.ts";
 import { unpackPayments } from "../../core/payments/push.ts";
 import { toHex } from "../../core/primitives/bytes.ts";
+import { toDisplay } from "../../gateway/chain/bitcoind/units.ts";
 import type { Json, JsonObject } from "./control.ts";
-
-/** A txid or block hash in the order in which people read it. */
-export function displayHash(hash: Uint8Array): string {
-  return toHex(hash.slice().reverse());
-}
 
 export function channelEventJson(event: ChannelEvent): JsonObject {
   switch (event.type) {
@@ -24,7 +20,7 @@ export function channelEventJson(event: ChannelEvent): JsonObject {
         })),
       };
     case "closing":
-      return { type: event.type, txid: displayHash(event.txid) };
+      return { type: event.type, txid: toDisplay(event.txid) };
     default:
       return plain(event) as JsonObject;
   }
@@ -51,7 +47,7 @@ export function recordJson(record: ChannelRecord): JsonObject {
     peer: toHex(record.remoteNodeId),
     phase: record.phase,
     channelType: terms.channelType,
-    fundingTxid: displayHash(terms.fundingOutpoint.txid),
+    fundingTxid: toDisplay(terms.fundingOutpoint.txid),
     fundingVout: terms.fundingOutpoint.vout,
     capacitySat: terms.fundingSatoshis,
     toLocalMsat: base.toLocalMsat,
