@@ -1,3 +1,4 @@
+/** How sessions end and begin again: closed links, silence, losses (docs/PROTOCOL.md "Sessions"). */
 import { describe, expect, it } from "vitest";
 import { crypto, Lab, timing, Wire } from "../support/wire-lab.ts";
 

@@ -1,3 +1,4 @@
+/** A session over one link: messages in order, frames, sizes and what ends it (docs/PROTOCOL.md "Sessions"). */
 import { describe, expect, it } from "vitest";
 import { encodeCbor } from "../../core/messages/cbor.ts";
 import type { Message } from "../../core/messages/message.ts";
