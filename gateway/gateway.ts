@@ -5,7 +5,7 @@ import { hostPolicy } from "../core/channel/policy.ts";
 import { HOST_MAX_MESSAGE_BYTES } from "../core/messages/codec.ts";
 import { featureBitmap } from "../core/messages/features.ts";
 import { Node } from "../core/node/node.ts";
-import type { BlockEvent, ChainSource, ChainWallet } from "../core/ports/chain.ts";
+import type { BlockEvent, ChainSource, ChainWallet, Outpoint } from "../core/ports/chain.ts";
 import type { Crypto, Entropy } from "../core/ports/crypto.ts";
 import type { Link } from "../core/ports/link.ts";
 import type { NodeSigner } from "../core/ports/signer.ts";
@@ -14,18 +14,19 @@ import {
   type BlockHeight,
   blockHeight,
   type ChannelId,
+  channelId,
   type PublicKey,
   type Satoshi,
   type Txid,
 } from "../core/primitives/brands.ts";
-import { equal, toHex } from "../core/primitives/bytes.ts";
-import { parseTransaction, transactionId } from "../core/transactions/transaction.ts";
+import { equal } from "../core/primitives/bytes.ts";
 import type { SessionTiming } from "../core/transport/timing.ts";
 import { CoinReserve } from "./chain/coin-reserve.ts";
 import { type ChainFollowing, followChain, processedHeight } from "./chain/follow.ts";
 import { ChainPublisher, type PublisherStep } from "./chain/publisher.ts";
 import { ChainService } from "./service/chain-service.ts";
 import { FundingService } from "./service/funding-service.ts";
+import { HeldFundings } from "./service/held-fundings.ts";
 
 export interface GatewayOptions {
   readonly crypto: Crypto;
@@ -39,6 +40,8 @@ export interface GatewayOptions {
   readonly policy?: Partial<ChannelPolicy>;
   readonly timing?: SessionTiming;
   readonly nowMs: number;
+  /** Why a device hears nothing of the chain and has nothing published by our coins; undefined: it does. Without it nobody is served. */
+  serviceRefusal?(device: PublicKey): string | undefined;
   /** Why a device's channel is not funded from this wallet; undefined: it is. Without it nobody's is: its balance is the device's. */
   fundingRefusal?(device: PublicKey, amount: Satoshi): string | undefined;
   readonly events: GatewayEvents;
@@ -78,13 +81,14 @@ export class Gateway {
   private readonly chainService: ChainService;
   private readonly fundingService: FundingService;
   private following: ChainFollowing | undefined;
-  /** Funding transactions of own channels, held back until the peer has signed; by temporary channel id. */
-  private readonly held = new Map<string, Uint8Array>();
 
   /** Where mutual closes and claims pay to. */
   payout: Uint8Array = new Uint8Array(0);
 
-  private constructor(private readonly options: GatewayOptions) {
+  private constructor(
+    private readonly options: GatewayOptions,
+    held: HeldFundings,
+  ) {
     const { crypto, source, wallet, store, events } = options;
     this.publisher = new ChainPublisher({
       crypto,
@@ -100,6 +104,8 @@ export class Gateway {
       source,
       store,
       publisher: this.publisher,
+      refusal: (device) =>
+        options.serviceRefusal ? options.serviceRefusal(device) : "this gateway serves no devices",
       send,
       maxMessageBytes: (device) => this.node.peerMaxMessageBytes(device),
       onProblem: (text) => events.onAlarm(text),
@@ -107,8 +113,12 @@ export class Gateway {
     this.fundingService = new FundingService({
       crypto,
       wallet,
+      held,
       feeratePerKw: () => source.feeratePerKw("soon"),
       broadcast: (raw) => source.broadcast(raw),
+      height: () => this.node.height,
+      isOwnChannel: (outpoint) => this.isOwnChannel(outpoint),
+      abandonOwn: (id) => this.node.command(channelId(id), { type: "close", feeratePerKw: 0 }),
       refusal: (device, amount) =>
         options.fundingRefusal
           ? options.fundingRefusal(device, amount)
@@ -120,8 +130,8 @@ export class Gateway {
   }
 
   static async start(options: GatewayOptions): Promise<Gateway> {
-    const gateway = new Gateway(options);
     const { store, source, events } = options;
+    const gateway = new Gateway(options, await HeldFundings.load(store));
     const { height } = await source.tip();
     gateway.payout = options.payoutScript ?? (await gateway.payoutScript());
     gateway.node = await Node.start(
@@ -152,6 +162,7 @@ export class Gateway {
     );
     await gateway.chainService.load();
     await gateway.follow();
+    await gateway.fundingService.resume();
     return gateway;
   }
 
@@ -167,6 +178,7 @@ export class Gateway {
   async stop(): Promise<void> {
     this.node.close("the gateway is stopping");
     await this.following?.stop();
+    await this.fundingService.idle();
     await this.publisher.close();
     await this.options.source.close();
     await this.options.store.close();
@@ -191,7 +203,9 @@ export class Gateway {
       node.blockConnected(block);
       chainService.blockConnected(block);
       events.onBlock(block.height);
-      if (isCaughtUp) this.run(reserve.tend());
+      if (!isCaughtUp) return;
+      this.run(reserve.tend());
+      this.run(this.fundingService.tend());
     };
     const rewind = (height: BlockHeight, isReread?: boolean) => {
       node.rewind(height, isReread);
@@ -223,9 +237,12 @@ export class Gateway {
 
   private channelEvent(id: ChannelId, event: ChannelEvent): void {
     this.options.events.onChannelEvent(id, event);
+    const { fundingService } = this;
     if (event.type === "fundingNeeded") this.run(this.fund(id, event));
-    if (event.type === "created" && event.broadcastFunding) this.run(this.broadcastFunding(id));
-    if (event.type === "openFailed") this.run(this.releaseFunding(id));
+    if (event.type === "created" && event.broadcastFunding) {
+      this.run(fundingService.broadcastOwn(id));
+    }
+    if (event.type === "openFailed") this.run(fundingService.releaseOwn(id));
   }
 
   private run(work: Promise<void>): void {
@@ -234,36 +251,27 @@ export class Gateway {
     });
   }
 
+  private isOwnChannel({ txid, vout }: Outpoint): boolean {
+    return this.node.channels().some(({ channel }) => {
+      if (channel.kind !== "live" || !channel.record.terms.localIsOpener) return false;
+      const { fundingOutpoint } = channel.record.terms;
+      return equal(fundingOutpoint.txid, txid) && fundingOutpoint.vout === vout;
+    });
+  }
+
+  /** An opening that ended meanwhile is not there to be told: its coins are given back. */
   private async fund(
     id: ChannelId,
     { script, amountSatoshis }: Extract<ChannelEvent, { type: "fundingNeeded" }>,
   ): Promise<void> {
-    const { wallet, source, crypto } = this.options;
     try {
-      const output = { script, amount: amountSatoshis };
-      const raw = await wallet.fund([output], await source.feeratePerKw("soon"));
-      this.held.set(toHex(id), raw);
-      const transaction = parseTransaction(raw);
-      const vout = transaction.outputs.findIndex((one) => equal(one.script, script));
-      const outpoint = { txid: transactionId(crypto, transaction), vout };
-      this.node.command(id, { type: "funded", outpoint });
+      const outpoint = await this.fundingService.makeOwn(id, script, amountSatoshis);
+      const isThere = this.node.command(id, { type: "funded", outpoint });
+      if (!isThere) await this.fundingService.releaseOwn(id);
     } catch (cause) {
       this.node.command(id, { type: "close", feeratePerKw: 0 });
-      throw cause;
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new Error(`a channel could not be funded: ${reason}`, { cause });
     }
-  }
-
-  private async broadcastFunding(id: ChannelId): Promise<void> {
-    const raw = this.held.get(toHex(id));
-    this.held.delete(toHex(id));
-    if (!raw) return;
-    const result = await this.options.source.broadcast(raw);
-    if (!result.ok) throw new Error(`the funding transaction was refused: ${result.reason}`);
-  }
-
-  private async releaseFunding(id: ChannelId): Promise<void> {
-    const raw = this.held.get(toHex(id));
-    this.held.delete(toHex(id));
-    if (raw) await this.options.wallet.release(raw);
   }
 }

@@ -24,7 +24,10 @@ const MAX_BRANCH = 24;
 export const MAX_SERVICE_TRANSACTION_BYTES = 60_000;
 const rawTransaction = bytes(60, MAX_SERVICE_TRANSACTION_BYTES);
 
-/** Device → gateway: send block headers from this height on, then each new one. */
+/** Headers that one chain_subscribe brings: a device that is further behind asks for the rest once it has checked these. */
+export const HEADERS_PER_SUBSCRIPTION = 120;
+
+/** Device → gateway: send block headers from this height on; where they reach the tip, each new one too. */
 export const chainSubscribe = message(32801, "chain_subscribe", { fromHeight: u32 });
 /** Gateway → device: consecutive headers of 80 bytes; `fromHeight` is the first one's height. */
 export const chainHeaders = message(32803, "chain_headers", {

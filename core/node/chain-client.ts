@@ -1,23 +1,27 @@
 /** A device's view of Bitcoin through its gateway: headers and merkle branches are checked here, the gateway is not trusted (DESIGN "On-chain"). */
 import {
+  blockHash,
   type Checkpoint,
+  checkpointAt,
   extendHeaderChain,
   type HeaderChain,
   headerAt,
   headerTime,
+  previousHash,
   startHeaderChain,
 } from "../chain/headers.ts";
 import { verifyInclusion } from "../chain/merkle.ts";
 import type { Claim } from "../chain/monitor/watched.ts";
 import type { Network } from "../chain/networks.ts";
+import type { Feerates } from "../channel/context.ts";
 import type { Message, MessageNamed } from "../messages/message.ts";
-import { PUBLISH_NEEDS } from "../messages/service.ts";
+import { HEADERS_PER_SUBSCRIPTION, PUBLISH_NEEDS } from "../messages/service.ts";
 import type { Outpoint } from "../ports/chain.ts";
 import type { Crypto } from "../ports/crypto.ts";
 import { type BlockHeight, blockHeight, type ChannelId, satoshi } from "../primitives/brands.ts";
-import { toHex } from "../primitives/bytes.ts";
+import { equal, toHex } from "../primitives/bytes.ts";
 import { demand } from "../primitives/errors.ts";
-import { outpointKey } from "../transactions/transaction.ts";
+import { outpointKey, parseTransaction, transactionId } from "../transactions/transaction.ts";
 import type { Node } from "./node.ts";
 import type { NodeChain } from "./options.ts";
 
@@ -26,6 +30,8 @@ export interface ChainClientOptions {
   readonly network: Network;
   /** In the image, or the newest one stored. */
   readonly checkpoint: Checkpoint;
+  /** Wall clock in seconds when a header was last verified, as it was stored with the checkpoint. */
+  readonly verifiedAtSeconds?: number | undefined;
   /** Sends to the gateway; false where it is not connected. */
   send(message: Message): boolean;
   readonly events: ChainClientEvents;
@@ -41,14 +47,23 @@ export interface ChainClientEvents {
   /** The gateway sent what does not check: it lies, or is broken. */
   onRefused(reason: string): void;
   onPublished(outcome: MessageNamed<"chain_published">): void;
+  /** To be stored, and given back at the next start: CHECKPOINT_DEPTH below the verified tip. */
+  onCheckpoint?(checkpoint: Checkpoint, verifiedAtSeconds: number | undefined): void;
 }
 
 /** Outpoints that one device watches. */
 export const MAX_WATCHED = 1024;
-/** Proofs that wait for their header. */
+/** Proofs that wait for their header, and their bytes. */
 const MAX_WAITING = 32;
+const MAX_WAITING_BYTES = 32_768;
 /** Headers asked for again below the tip, so that a fork connects. */
 const OVERLAP_HEADERS = 6;
+/** A stored checkpoint lies so deep that every reorganisation which can be followed connects to it or above. */
+export const CHECKPOINT_DEPTH = 100;
+/** The tip rises by so much before another one is stored: flash wears. */
+export const CHECKPOINT_EVERY = 12;
+/** Satoshi per 1000 weight: what a gateway says beyond it would only burn the device's coins (500 sat per virtual byte). */
+const MAX_FEERATE_PER_KW = 125_000;
 
 type Proof = MessageNamed<"chain_transaction">;
 
@@ -58,12 +73,20 @@ export class ChainClient implements NodeChain {
   private waiting: Proof[] = [];
   /** Heights by txid: the gateway may tell a proof again for each outpoint that it concerns. */
   private readonly proven = new Map<string, number>();
+  /** Headers of a branch that is valid, and has no more work than ours so far: the rest of it may come. */
+  private fork: readonly Uint8Array[] = [];
+  /** The last height that the gateway sends before it is asked again. */
+  private windowEnd = 0;
+  /** All that is kept was asked for, and nothing has connected since. */
+  private askedForAll = false;
+  private storedTip: number;
   private node: Node | undefined;
   private tipVerifiedAt: number | undefined;
 
   constructor(private readonly options: ChainClientOptions) {
     this.chain = startHeaderChain(options.crypto, options.network, options.checkpoint);
-    this.tipVerifiedAt = options.nowSeconds?.();
+    this.storedTip = this.chain.tip.height;
+    this.tipVerifiedAt = options.verifiedAtSeconds;
   }
 
   /** The node that is told of blocks and proofs. */
@@ -85,15 +108,21 @@ export class ChainClient implements NodeChain {
     };
   }
 
-  /** The gateway is there (again): catch up, and name what is watched. */
+  /**
+   * The gateway is there (again): it hears what is watched, and only then from where to catch up. It answers in order,
+   * so that a proof arrives before its header is so deep that it is forgotten again.
+   */
   gatewayConnected(): void {
+    this.askedForAll = false;
+    this.fork = [];
+    for (const message of this.watched.values()) this.options.send(message);
     this.subscribeFrom(
       Math.max(this.chain.base.height, this.chain.tip.height - OVERLAP_HEADERS) + 1,
     );
-    for (const message of this.watched.values()) this.options.send(message);
   }
 
   private subscribeFrom(fromHeight: number): void {
+    this.windowEnd = fromHeight + HEADERS_PER_SUBSCRIPTION - 1;
     this.options.send({ type: "chain_subscribe", fromHeight });
   }
 
@@ -181,30 +210,67 @@ export class ChainClient implements NodeChain {
   }
 
   private receiveHeaders(message: MessageNamed<"chain_headers">): void {
-    const { headers: packed, tipHeight, feeratesPerKw } = message;
+    const { headers: packed, tipHeight, feeratesPerKw, fromHeight } = message;
     demand(packed.length % 80 === 0, "chain_headers.headers", "must be whole headers of 80 bytes");
-    const headers: Uint8Array[] = [];
+    const headers = [...this.forkBefore(packed)];
     for (let at = 0; at < packed.length; at += 80) headers.push(packed.slice(at, at + 80));
-    const { crypto, nowSeconds, events } = this.options;
+    const { crypto, nowSeconds } = this.options;
     const outcome = extendHeaderChain(crypto, this.chain, headers, nowSeconds?.());
-    this.node?.setFeerates(feeratesPerKw);
-    if (!outcome.ok) {
-      if (outcome.rule === "unconnected" && message.fromHeight > this.chain.base.height + 1) {
-        this.subscribeFrom(this.chain.base.height + 1); // a deeper fork: ask for all that we keep
-      } else {
-        events.onRefused(`headers from ${message.fromHeight}: ${outcome.reason}`);
-      }
+    this.fork = [];
+    if (outcome.ok) {
+      this.node?.setFeerates(bounded(feeratesPerKw));
+      if (outcome.connected.length > 0) this.extended(outcome, tipHeight);
+    } else if (outcome.rule === "less-work" && headers.length <= this.chain.maxKept) {
+      this.fork = headers;
+    } else {
+      this.unconnected(outcome.rule === "unconnected", fromHeight, outcome.reason);
       return;
     }
-    if (outcome.connected.length === 0) return;
-    this.chain = outcome.chain;
-    this.tipVerifiedAt = nowSeconds?.();
-    const lowest = outcome.disconnected.at(-1);
+    const last = fromHeight + packed.length / 80 - 1;
+    if (last >= this.windowEnd && last < tipHeight) this.subscribeFrom(last + 1);
+  }
+
+  /** What came before these headers of a branch with little work until now. */
+  private forkBefore(packed: Uint8Array): readonly Uint8Array[] {
+    const last = this.fork.at(-1);
+    const follows = last && equal(previousHash(packed), blockHash(this.options.crypto, last));
+    return follows ? this.fork : [];
+  }
+
+  private unconnected(mayBeDeeper: boolean, fromHeight: number, reason: string): void {
+    const lowest = this.chain.base.height + 1;
+    if (mayBeDeeper && fromHeight > lowest && !this.askedForAll) {
+      this.askedForAll = true;
+      this.subscribeFrom(lowest); // a deeper fork: ask for all that we keep
+    } else {
+      this.options.events.onRefused(`headers from ${fromHeight}: ${reason}`);
+    }
+  }
+
+  private extended(
+    { chain, disconnected }: Extract<ReturnType<typeof extendHeaderChain>, { ok: true }>,
+    tipHeight: number,
+  ): void {
+    const { nowSeconds, events } = this.options;
+    this.chain = chain;
+    this.askedForAll = false;
+    this.tipVerifiedAt = nowSeconds?.() ?? this.tipVerifiedAt;
+    const lowest = disconnected.at(-1);
     if (lowest !== undefined) this.rewind(lowest);
+    this.proveWaiting();
     const height = this.tipHeight;
     this.node?.blockConnected({ height, transactions: [] });
-    this.proveWaiting();
+    this.offerCheckpoint();
     events.onTip(height, height >= tipHeight);
+  }
+
+  private offerCheckpoint(): void {
+    const { chain, tipVerifiedAt } = this;
+    const { onCheckpoint } = this.options.events;
+    if (!onCheckpoint || chain.tip.height < this.storedTip + CHECKPOINT_EVERY) return;
+    this.storedTip = chain.tip.height;
+    const height = Math.max(chain.base.height, chain.tip.height - CHECKPOINT_DEPTH);
+    onCheckpoint(checkpointAt(chain, height), tipVerifiedAt);
   }
 
   private rewind(lowest: BlockHeight): void {
@@ -213,27 +279,40 @@ export class ChainClient implements NodeChain {
   }
 
   private receiveTransaction(message: Proof): void {
-    if (message.height > this.chain.tip.height) {
-      this.waiting = [...this.waiting, message].slice(-MAX_WAITING);
-      return;
+    if (message.height > this.chain.tip.height) this.wait(message);
+    else if (this.prove(message)) this.node?.reconsider();
+  }
+
+  /** The oldest give way: a gateway that sends too many keeps only its own proofs from us. */
+  private wait(proof: Proof): void {
+    if (this.waiting.some(({ raw }) => equal(raw, proof.raw))) {
+      this.waiting = this.waiting.filter(({ raw }) => !equal(raw, proof.raw));
     }
-    if (this.prove(message)) this.node?.reconsider();
+    this.waiting = [...this.waiting, proof].slice(-MAX_WAITING);
+    const bytes = () => this.waiting.reduce((sum, { raw }) => sum + raw.length, 0);
+    while (this.waiting.length > 1 && bytes() > MAX_WAITING_BYTES) this.waiting.shift();
   }
 
   /** Proofs whose header has come by now. */
   private proveWaiting(): void {
-    const ready = this.waiting.filter(({ height }) => height <= this.chain.tip.height);
-    if (ready.length === 0) return;
-    this.waiting = this.waiting.filter(({ height }) => height > this.chain.tip.height);
-    const proven = ready.filter((proof) => this.prove(proof));
-    if (proven.length > 0) this.node?.reconsider();
+    const isReady = ({ height }: Proof) => height <= this.chain.tip.height;
+    const ready = this.waiting.filter(isReady);
+    this.waiting = this.waiting.filter((proof) => !isReady(proof));
+    for (const proof of ready) this.prove(proof);
   }
 
+  /** True where the node learnt something. */
   private prove({ raw, height, index, branch }: Proof): boolean {
     const { crypto, events } = this.options;
+    const transaction = parseTransaction(raw);
+    const txid = transactionId(crypto, transaction);
+    const id = toHex(txid.slice().reverse());
+    if (this.proven.get(id) === height || !this.isWatched(transaction, txid)) return false;
     const header = headerAt(this.chain, height);
     if (!header) {
-      events.onRefused(`a proof for block ${height}, which is too old to be checked here`);
+      if (!this.isKnown(txid)) {
+        events.onRefused(`a proof for block ${height}, which is too old to be checked here`);
+      }
       return false;
     }
     const outcome = verifyInclusion(crypto, { raw, index, branch, header });
@@ -241,13 +320,37 @@ export class ChainClient implements NodeChain {
       events.onRefused(`a transaction that is not in block ${height}: ${outcome.reason}`);
       return false;
     }
-    const at = blockHeight(height);
-    const id = toHex(outcome.txid.slice().reverse());
-    if (this.proven.get(id) === height) return false;
-    this.node?.transactionConfirmed(raw, at);
+    this.proven.delete(id);
     this.proven.set(id, height);
     if (this.proven.size > MAX_WATCHED) this.proven.delete(this.proven.keys().next().value ?? id);
-    events.onProven(id, at);
+    this.node?.transactionConfirmed(raw, blockHeight(height));
+    events.onProven(id, blockHeight(height));
     return true;
   }
+
+  /** It creates or spends what this device asked for: nothing else is worth the work. */
+  private isWatched(transaction: ReturnType<typeof parseTransaction>, txid: Uint8Array): boolean {
+    return (
+      transaction.inputs.some(({ outpoint }) => this.watched.has(outpointKey(outpoint))) ||
+      transaction.outputs.some((_, vout) => this.watched.has(outpointKey({ txid, vout })))
+    );
+  }
+
+  /** It was proven before this start: a record tells of it. */
+  private isKnown(txid: Uint8Array): boolean {
+    const { crypto } = this.options;
+    const isThis = (raw: Uint8Array) => equal(transactionId(crypto, parseTransaction(raw)), txid);
+    return (this.node?.channels() ?? []).some(
+      ({ channel }) =>
+        channel.kind === "live" &&
+        ((channel.record.fundingHeight !== undefined &&
+          equal(channel.record.terms.fundingOutpoint.txid, txid)) ||
+          channel.record.facts.some(({ raw }) => isThis(raw))),
+    );
+  }
+}
+
+function bounded({ now, soon, economy }: Feerates): Feerates {
+  const most = (feerate: number) => Math.min(feerate, MAX_FEERATE_PER_KW);
+  return { now: most(now), soon: most(soon), economy: most(economy) };
 }

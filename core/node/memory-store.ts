@@ -36,6 +36,7 @@ export class MemoryStore implements Store {
     const key = toHex(change.channelId);
     if (change.remove) this.channels.delete(key);
     else this.keep(key, change);
+    for (const { key: name, bytes } of change.values ?? []) this.setValue(name, bytes);
     if (change.debits) this.debited.addPacked(change.debits);
     if (!change.credits) return NO_DUPLICATES;
     return { duplicateCredits: this.credited.addPacked(change.credits) };

@@ -1,6 +1,11 @@
 /** The Store port: atomic, durable commits of channel records and of what must change with them. */
 import type { ChannelId } from "../primitives/brands.ts";
 
+export interface NamedValue {
+  readonly key: string;
+  readonly bytes: Uint8Array;
+}
+
 /** One atomic change of one channel; all of it is durable when `commit` returns, or none of it. */
 export interface StoreCommit {
   readonly channelId: ChannelId;
@@ -14,6 +19,8 @@ export interface StoreCommit {
   readonly credits?: Uint8Array;
   /** Packed payments that this commit binds us to pay. */
   readonly debits?: Uint8Array;
+  /** Named values that change with the channel: all of it is durable, or nothing. */
+  readonly values?: readonly NamedValue[];
   /** The channel ended: its record and archive may be dropped. */
   readonly remove?: boolean;
 }

@@ -105,7 +105,8 @@ export class FlashLogStore implements Store {
     const items = change.remove ? removal(known) : this.recordItems(change, known);
     const { items: credits, duplicates } = this.credit(change.credits);
     const debits = packedItems("debits", this.index.debits, change.debits).items;
-    const all = [...items, ...credits, ...debits];
+    const values = (change.values ?? []).map((value): Item => ({ kind: "value", ...value }));
+    const all = [...items, ...credits, ...debits, ...values];
     if (all.length > 0) this.write(all, change.remove ? "remove" : known ? "known" : "new");
     this.commits++;
     return duplicates.length > 0 ? { duplicateCredits: duplicates } : NO_DUPLICATES;

@@ -1,15 +1,9 @@
 /** What a gateway tells devices of Bitcoin, and publishes for them (docs/PROTOCOL.md "Chain service"). */
 import type { Claim } from "../../core/chain/monitor/watched.ts";
-import { decodeCbor, encodeCbor } from "../../core/messages/cbor.ts";
+import type { Feerates } from "../../core/channel/context.ts";
 import type { Message, MessageNamed } from "../../core/messages/message.ts";
-import type { CborValue } from "../../core/messages/schema.ts";
-import { PUBLISH_NEEDS } from "../../core/messages/service.ts";
-import type {
-  BlockEvent,
-  ChainSource,
-  ConfirmedTransaction,
-  Outpoint,
-} from "../../core/ports/chain.ts";
+import { HEADERS_PER_SUBSCRIPTION, PUBLISH_NEEDS } from "../../core/messages/service.ts";
+import type { BlockEvent, ChainSource, ConfirmedTransaction } from "../../core/ports/chain.ts";
 import type { Crypto } from "../../core/ports/crypto.ts";
 import type { Store } from "../../core/ports/store.ts";
 import { blockHeight, type PublicKey, txid } from "../../core/primitives/brands.ts";
@@ -22,76 +16,80 @@ import {
 } from "../../core/transactions/transaction.ts";
 import type { ChainPublisher } from "../chain/publisher.ts";
 import { refusalOf } from "../chain/refusals.ts";
+import { DevicesWatches, type Watch } from "./device-watches.ts";
 
-/** Outpoints that one device may have watched. */
-export const MAX_WATCHES_PER_DEVICE = 1024;
 const HEADERS_PER_MESSAGE = 30;
-const HEADERS_PER_REQUEST = 2016;
+/** Requests of one device that may wait; it names its watches anew at each connection. */
+const MAX_WAITING = 2_048;
 /** Of `chain_published`, in characters; a node's words are ASCII. */
 const MAX_REASON = 256;
 /** Outcomes that are remembered, so that each is told once. */
 const MAX_OUTCOMES = 4_096;
-const WATCHES_KEY = "chain-service/watches";
 
 export interface ChainServiceOptions {
   readonly crypto: Crypto;
   readonly source: ChainSource;
   readonly publisher: Pick<ChainPublisher, "entrusted">;
   readonly store: Store;
+  /** Why this device is not served; undefined: it is. */
+  refusal(device: PublicKey): string | undefined;
   send(device: PublicKey, message: Message): boolean;
-  /** Largest message that the device takes; a longer transaction cannot be told to it. */
+  /** Largest message that the device takes, 0 while it is away; a longer transaction cannot be told to it. */
   maxMessageBytes(device: PublicKey): number;
   onProblem(text: string): void;
 }
 
-interface Watch {
+/** A device that is connected: its requests are answered one after the other, in order. */
+interface Visitor {
   readonly device: PublicKey;
-  readonly outpoint: Outpoint;
-  readonly script: Uint8Array | undefined;
+  /** Outpoints that it named since it came. */
+  readonly named: Set<string>;
+  turn: Promise<void>;
+  waiting: number;
+  complained: boolean;
+  headers: HeaderFeed | undefined;
 }
 
-interface Subscriber {
-  readonly device: PublicKey;
+interface HeaderFeed {
   /** The next header to send. */
-  nextHeight: number;
-  busy: boolean;
+  next: number;
+  /** The last one that it asked for; it gets all from the tip on. */
+  last: number;
+  /** Counts reorganisations. */
+  rewinds: number;
 }
 
 export class ChainService {
-  private readonly subscribers = new Map<string, Subscriber>();
-  /** By outpoint. */
-  private readonly watches = new Map<string, Watch[]>();
-  /** Confirmed transactions that create or spend a watched outpoint, by that outpoint. */
-  private readonly found = new Map<string, ConfirmedTransaction[]>();
-
+  private readonly visitors = new Map<string, Visitor>();
+  private readonly watches: DevicesWatches;
   private readonly outcomes = new Map<string, string>();
+  /** As of the newest block. */
+  private feerates: Promise<Feerates> | undefined;
 
-  constructor(private readonly options: ChainServiceOptions) {}
+  constructor(private readonly options: ChainServiceOptions) {
+    const { source, store } = options;
+    this.watches = new DevicesWatches({
+      store,
+      onWatch: ({ outpoint, script }) => {
+        source.watchOutpoint(outpoint);
+        if (script) source.watchScript(script);
+      },
+    });
+  }
 
-  /** Reads what devices had watched before the gateway was restarted. */
-  async load(): Promise<void> {
-    const stored = await this.options.store.getValue(WATCHES_KEY);
-    if (!stored) return;
-    const limits = { maxBytes: stored.length, maxDepth: 3, maxItems: 10_000_000 };
-    for (const item of decodeCbor(stored, limits) as readonly CborValue[]) {
-      const [device, id, vout, script] = item as [PublicKey, Uint8Array, number, Uint8Array | null];
-      this.keepWatch({ device, outpoint: { txid: txid(id), vout }, script: script ?? undefined });
-    }
+  /** Before blocks are followed: what devices had watched is looked for in those that they missed. */
+  load(): Promise<void> {
+    return this.watches.load();
   }
 
   /** True where the message was one of this service's. */
   receive(device: PublicKey, message: Message): boolean {
     switch (message.type) {
       case "chain_subscribe":
-        this.subscribers.set(toHex(device), {
-          device,
-          nextHeight: Math.max(1, message.fromHeight),
-          busy: false,
-        });
-        this.run(this.sendHeaders(device));
+        this.inTurn(device, (visitor) => this.subscribe(visitor, message));
         return true;
       case "chain_watch":
-        this.run(this.watch(device, message));
+        this.inTurn(device, (visitor) => this.watch(visitor, message));
         return true;
       case "chain_publish":
         this.run(this.publish(device, message));
@@ -102,25 +100,25 @@ export class ChainService {
   }
 
   deviceGone(device: PublicKey): void {
-    this.subscribers.delete(toHex(device));
+    this.visitors.delete(toHex(device));
   }
 
   /** Headers go first: a device checks a proof against the header of its block. */
   blockConnected(block: BlockEvent): void {
-    for (const { device } of this.subscribers.values()) this.run(this.sendHeaders(device));
+    this.feerates = undefined;
+    for (const visitor of this.visitors.values()) {
+      if (visitor.headers) this.enqueue(visitor, () => this.sendHeaders(visitor));
+    }
     for (const transaction of block.transactions) this.tell(transaction);
   }
 
   /** Devices learn of a reorganisation from the new branch's headers; its proofs are told again as they are mined. */
   blockDisconnected(height: number): void {
-    for (const [key, transactions] of this.found) {
-      this.found.set(
-        key,
-        transactions.filter((one) => one.height < height),
-      );
-    }
-    for (const subscriber of this.subscribers.values()) {
-      subscriber.nextHeight = Math.min(subscriber.nextHeight, height);
+    for (const device of this.watches.forget(height)) this.run(this.watches.store(device));
+    for (const { headers } of this.visitors.values()) {
+      if (!headers) continue;
+      headers.next = Math.min(headers.next, height);
+      headers.rewinds++;
     }
   }
 
@@ -130,49 +128,86 @@ export class ChainService {
     });
   }
 
-  private async sendHeaders(device: PublicKey): Promise<void> {
-    const subscriber = this.subscribers.get(toHex(device));
-    if (!subscriber || subscriber.busy) return;
-    subscriber.busy = true;
-    try {
-      const { source } = this.options;
-      const tip = await source.tip();
-      while (
-        subscriber.nextHeight <= tip.height &&
-        this.subscribers.get(toHex(device)) === subscriber
-      ) {
-        const count = Math.min(HEADERS_PER_REQUEST, tip.height - subscriber.nextHeight + 1);
-        const from = subscriber.nextHeight;
-        const headers = await source.headers(blockHeight(from), count);
-        if (headers.length === 0) break;
-        await this.sendBatch(subscriber, from, headers, tip.height);
+  private inTurn(device: PublicKey, work: (visitor: Visitor) => Promise<void>): void {
+    const visitor = this.visitorOf(device);
+    const refused = this.options.refusal(device);
+    if (refused === undefined && visitor.waiting < MAX_WAITING) {
+      this.enqueue(visitor, () => work(visitor));
+    } else if (!visitor.complained) {
+      visitor.complained = true;
+      const name = toHex(device).slice(0, 16);
+      this.options.onProblem(`device ${name} is not answered: ${refused ?? "it asks too much"}`);
+    }
+  }
+
+  private visitorOf(device: PublicKey): Visitor {
+    const known = this.visitors.get(toHex(device));
+    if (known) return known;
+    const visitor: Visitor = {
+      device,
+      named: new Set(),
+      turn: Promise.resolve(),
+      waiting: 0,
+      complained: false,
+      headers: undefined,
+    };
+    this.visitors.set(toHex(device), visitor);
+    return visitor;
+  }
+
+  private enqueue(visitor: Visitor, work: () => Promise<void>): void {
+    visitor.waiting++;
+    visitor.turn = visitor.turn.then(async () => {
+      visitor.waiting--;
+      if (this.visitors.get(toHex(visitor.device)) !== visitor) return; // it has gone
+      try {
+        await work();
+      } catch (cause) {
+        this.run(Promise.reject(cause));
       }
-    } finally {
-      subscriber.busy = false;
-    }
+    });
   }
 
-  private async sendBatch(
-    subscriber: Subscriber,
-    from: number,
-    headers: readonly Uint8Array[],
-    tipHeight: number,
+  private async subscribe(
+    visitor: Visitor,
+    { fromHeight }: MessageNamed<"chain_subscribe">,
   ): Promise<void> {
-    const feeratesPerKw = await this.feerates();
-    for (let i = 0; i < headers.length; i += HEADERS_PER_MESSAGE) {
-      const part = headers.slice(i, i + HEADERS_PER_MESSAGE);
-      this.options.send(subscriber.device, {
-        type: "chain_headers",
-        fromHeight: from + i,
-        headers: concat(...part),
-        tipHeight,
-        feeratesPerKw,
-      });
-    }
-    subscriber.nextHeight = from + headers.length;
+    const next = Math.max(1, fromHeight);
+    visitor.headers = { next, last: next + HEADERS_PER_SUBSCRIPTION - 1, rewinds: 0 };
+    await this.sendHeaders(visitor);
   }
 
-  private async feerates() {
+  private async sendHeaders({ device, headers: feed }: Visitor): Promise<void> {
+    const { source, send } = this.options;
+    if (!feed) return;
+    for (;;) {
+      const { next, rewinds } = feed;
+      const { height: tipHeight } = await source.tip();
+      const count = Math.min(HEADERS_PER_MESSAGE, Math.min(tipHeight, feed.last) - next + 1);
+      if (count <= 0) return;
+      const headers = await source.headers(blockHeight(next), count);
+      const feeratesPerKw = await this.currentFeerates();
+      if (headers.length === 0) return;
+      if (feed.rewinds !== rewinds) continue;
+      const last = next + headers.length - 1;
+      feed.next = last + 1;
+      if (last >= tipHeight) feed.last = Number.POSITIVE_INFINITY;
+      const packed = concat(...headers);
+      const sent = { fromHeight: next, headers: packed, tipHeight, feeratesPerKw };
+      if (!send(device, { type: "chain_headers", ...sent })) return;
+    }
+  }
+
+  private currentFeerates(): Promise<Feerates> {
+    const asked = this.feerates ?? this.askFeerates();
+    this.feerates = asked;
+    asked.catch(() => {
+      this.feerates = undefined;
+    });
+    return asked;
+  }
+
+  private async askFeerates(): Promise<Feerates> {
     const { source } = this.options;
     const [now, soon, economy] = await Promise.all([
       source.feeratePerKw("now"),
@@ -182,77 +217,51 @@ export class ChainService {
     return { now: Math.ceil(now), soon: Math.ceil(soon), economy: Math.ceil(economy) };
   }
 
-  private async watch(device: PublicKey, message: MessageNamed<"chain_watch">): Promise<void> {
-    const { vout, script } = message;
-    const outpoint = { txid: txid(message.txid.slice()), vout };
-    const own = [...this.watches.values()].flat().filter((w) => toHex(w.device) === toHex(device));
-    if (own.length >= MAX_WATCHES_PER_DEVICE) {
-      this.options.onProblem(`device ${toHex(device).slice(0, 16)} watches too many outpoints`);
-      return;
-    }
-    const watch = { device, outpoint, script: script?.slice() };
-    if (this.keepWatch(watch)) await this.storeWatches();
+  private async watch(visitor: Visitor, message: MessageNamed<"chain_watch">): Promise<void> {
+    const { device, named } = visitor;
+    const outpoint = { txid: txid(message.txid.slice()), vout: message.vout };
     const key = outpointKey(outpoint);
-    const created = await this.options.source.transaction(outpoint.txid);
-    const known = this.found.get(key) ?? [];
-    if (created && !known.some((one) => toHex(one.txid) === toHex(created.txid))) {
-      this.found.set(key, [created, ...known]);
+    named.add(key);
+    const watch: Watch = { outpoint, script: message.script?.slice(), depth: 0, found: [] };
+    const isFirst = this.watches.of(device).size === 0;
+    if (this.watches.add(device, watch, (other) => !named.has(other))) {
+      await this.learnOrigin(watch);
+      if (isFirst) await this.watches.storeDevices();
+      await this.watches.store(device);
     }
-    for (const transaction of this.found.get(key) ?? []) this.sendProof(device, transaction);
+    const kept = this.watches.of(device).get(key);
+    if (!kept) this.options.onProblem(`device ${toHex(device).slice(0, 16)} watches too much`);
+    for (const { txid: id, height } of kept?.found ?? []) {
+      const transaction = await this.options.source.transaction(id, blockHeight(height));
+      if (transaction) this.sendProof(device, transaction);
+    }
   }
 
-  /** False where this device watched it already. */
-  private keepWatch(watch: Watch): boolean {
-    const key = outpointKey(watch.outpoint);
-    const watches = this.watches.get(key) ?? [];
-    if (watches.some(({ device }) => toHex(device) === toHex(watch.device))) return false;
-    this.watches.set(key, [...watches, watch]);
-    this.options.source.watchOutpoint(watch.outpoint);
-    if (watch.script) this.options.source.watchScript(watch.script);
-    return true;
-  }
-
-  private async storeWatches(): Promise<void> {
-    const all = [...this.watches.values()].flat();
-    const encoded = encodeCbor(
-      all.map(({ device, outpoint, script }) => [
-        device,
-        outpoint.txid,
-        outpoint.vout,
-        script ?? null,
-      ]),
-    );
-    await this.options.store.setValue(WATCHES_KEY, encoded);
+  /** What made it may have confirmed before it was watched. */
+  private async learnOrigin(watch: Watch): Promise<void> {
+    const created = await this.options.source.transaction(watch.outpoint.txid);
+    if (!created || watch.found.some((one) => equal(one.txid, created.txid))) return;
+    watch.found = [{ txid: created.txid, height: created.height }, ...watch.found];
   }
 
   /** Tells those who watch what this transaction creates or spends. */
   private tell(transaction: ConfirmedTransaction): void {
     const parsed = parseTransaction(transaction.raw);
     const id = transactionId(this.options.crypto, parsed);
-    const outpoints = parsed.inputs.map(({ outpoint }) => outpoint);
-    parsed.outputs.forEach((_, vout) => {
-      outpoints.push({ txid: id, vout });
-    });
-    const told = new Set<string>();
-    for (const outpoint of outpoints) {
-      const key = outpointKey(outpoint);
-      const watches = this.watches.get(key);
-      if (!watches) continue;
-      const known = (this.found.get(key) ?? []).filter((one) => toHex(one.txid) !== toHex(id));
-      this.found.set(key, [...known, transaction]);
-      for (const { device } of watches) {
-        if (told.has(toHex(device))) continue;
-        told.add(toHex(device));
-        this.sendProof(device, transaction);
-      }
+    const devices = this.watches.found(parsed, { txid: id, height: transaction.height });
+    for (const device of devices) {
+      this.run(this.watches.store(device));
+      const visitor = this.visitors.get(toHex(device)); // away: told when it watches again
+      if (visitor) this.enqueue(visitor, async () => this.sendProof(device, transaction));
     }
   }
 
   private sendProof(device: PublicKey, transaction: ConfirmedTransaction): void {
     const { raw, height, index, branch } = transaction;
     const overhead = 64 + branch.length * 34;
-    if (this.options.maxMessageBytes(device) === 0) return; // away: told when it watches again
-    if (raw.length + overhead > this.options.maxMessageBytes(device)) {
+    const most = this.options.maxMessageBytes(device);
+    if (most === 0) return;
+    if (raw.length + overhead > most) {
       this.options.onProblem(`a transaction of ${raw.length} bytes is too long for a device`);
       return;
     }
@@ -262,11 +271,15 @@ export class ChainService {
   /** Goes on when the device is gone; it is told of each new outcome of what it asks for. */
   private async publish(device: PublicKey, message: MessageNamed<"chain_publish">): Promise<void> {
     const { channel, id, purpose, raw } = message;
-    const trusted = this.options.publisher.entrusted(device);
+    const { publisher, refusal } = this.options;
+    const trusted = publisher.entrusted(device);
+    const refused = refusal(device);
     const outcome =
-      purpose === "close"
-        ? await trusted.publishClose(channel, raw)
-        : await trusted.publish(channel, claimOf(this.options.crypto, message));
+      refused !== undefined
+        ? ({ ok: false, reason: refused } as const)
+        : purpose === "close"
+          ? await trusted.publishClose(channel, raw)
+          : await trusted.publish(channel, claimOf(this.options.crypto, message));
     // What the next blocks explain, they explain to the device too.
     if (!outcome.ok && refusalOf(outcome.reason) !== "other") return;
     const reason = outcome.ok ? "" : outcome.reason.slice(0, MAX_REASON);

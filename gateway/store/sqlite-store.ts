@@ -162,6 +162,7 @@ class SqliteStore implements Store {
       statements.putChannel.run(change.channelId, record);
       if (change.archive?.length) this.append(change.channelId, change.archive);
     }
+    for (const { key, bytes } of change.values ?? []) statements.setValue.run(key, bytes);
     const debited = change.debits && insertPacked(statements.debits, change.debits, bulk);
     if (change.debits && !debited) return undefined;
     if (!change.credits) return NO_DUPLICATES;

@@ -1,0 +1,203 @@
+/** Payments that were credited and not yet served: written in the commit that credits them, so that no power cut loses one (DESIGN "Ready → pay → delivered"). */
+import { PUSH_PAYMENT_BYTES } from "../../core/messages/update.ts";
+import { unpackPayments } from "../../core/payments/push.ts";
+import type { CommitOutcome, NamedValue, Store, StoreCommit } from "../../core/ports/store.ts";
+import {
+  type ChannelId,
+  channelId,
+  type MilliSatoshi,
+  milliSatoshi,
+} from "../../core/primitives/brands.ts";
+import { equal, toHex } from "../../core/primitives/bytes.ts";
+import { ByteReader, ByteWriter } from "../../core/transactions/codec.ts";
+
+export interface Arrival {
+  /** Of this device; never used again. */
+  readonly number: number;
+  readonly channelId: ChannelId;
+  /** 16 bytes; 32 for an HTLC, its payment hash. */
+  readonly reference: Uint8Array;
+  readonly amountMsat: MilliSatoshi;
+  /** The reference was credited before: the money came, nothing is to be delivered for it. */
+  readonly isDuplicate: boolean;
+  /** The motor may have run for it. */
+  readonly begun: boolean;
+}
+
+export interface InboxState {
+  readonly arrivals: readonly Arrival[];
+  /** What the app keeps beside it. */
+  readonly notes: Uint8Array;
+}
+
+type Outcome<T> = T | Promise<T>;
+
+const KEY = "app/inbox";
+const VERSION = 1;
+const NOTHING = new Uint8Array(0);
+
+/** The store that a node is given, and the list that grows by what its commits credit. */
+export class Inbox implements Store {
+  readonly name: string;
+  readonly suspects?: readonly ChannelId[];
+  private state: InboxState = { arrivals: [], notes: NOTHING };
+  private nextNumber = 0;
+  private busy: Promise<unknown> | undefined;
+
+  private constructor(private readonly inner: Store) {
+    this.name = inner.name;
+    if (inner.suspects) this.suspects = inner.suspects;
+  }
+
+  static async open(inner: Store): Promise<Inbox> {
+    const inbox = new Inbox(inner);
+    const stored = await inner.getValue(KEY);
+    if (stored) inbox.decode(stored);
+    return inbox;
+  }
+
+  /** Oldest first. */
+  get arrivals(): readonly Arrival[] {
+    return this.state.arrivals;
+  }
+
+  get notes(): Uint8Array {
+    return this.state.notes;
+  }
+
+  isWaiting(reference: Uint8Array): boolean {
+    return this.arrivals.some((one) => equal(one.reference, reference));
+  }
+
+  /** One durable change; what `change` gets is the newest state. */
+  async update(change: (state: InboxState) => InboxState): Promise<void> {
+    await this.inTurn(() => {
+      const next = change(this.state);
+      const stored = this.inner.setValue(KEY, this.encode(next, this.nextNumber));
+      const done = () => {
+        this.state = next;
+      };
+      return stored instanceof Promise ? stored.then(done) : done();
+    });
+  }
+
+  /** For an HTLC that was paid: joined by the app, in an `update`. */
+  numbered(arrival: Omit<Arrival, "number">): Arrival {
+    return { ...arrival, number: this.nextNumber++ };
+  }
+
+  commit(change: StoreCommit): Outcome<CommitOutcome> {
+    const { credits } = change;
+    if (!credits) return this.inner.commit(change);
+    return this.inTurn(() => {
+      const known = this.areKnown(credits);
+      return known instanceof Promise
+        ? known.then((each) => this.credit(change, credits, each))
+        : this.credit(change, credits, known);
+    });
+  }
+
+  private credit(
+    change: StoreCommit,
+    credits: Uint8Array,
+    known: readonly boolean[],
+  ): Outcome<CommitOutcome> {
+    const seen = new Set<string>();
+    let number = this.nextNumber;
+    const fresh = unpackPayments(credits).map(({ reference, amountMsat }, i): Arrival => {
+      const isDuplicate = known[i] === true || seen.has(toHex(reference));
+      seen.add(toHex(reference));
+      const { channelId: id } = change;
+      const kept = { channelId: channelId(id.slice()), reference, amountMsat };
+      return { ...kept, number: number++, isDuplicate, begun: false };
+    });
+    const next = { ...this.state, arrivals: [...this.state.arrivals, ...fresh] };
+    const value: NamedValue = { key: KEY, bytes: this.encode(next, number) };
+    const done = (outcome: CommitOutcome) => {
+      this.state = next;
+      this.nextNumber = number;
+      return outcome;
+    };
+    const outcome = this.inner.commit({ ...change, values: [...(change.values ?? []), value] });
+    return outcome instanceof Promise ? outcome.then(done) : done(outcome);
+  }
+
+  private areKnown(credits: Uint8Array): Outcome<readonly boolean[]> {
+    const answers: Outcome<boolean>[] = [];
+    for (let at = 0; at < credits.length; at += PUSH_PAYMENT_BYTES) {
+      answers.push(this.inner.isCredited(credits.slice(at, at + 16)));
+    }
+    return answers.some((one) => one instanceof Promise)
+      ? Promise.all(answers)
+      : (answers as boolean[]);
+  }
+
+  /** Changes of the list come one after the other, also where the store takes its time. */
+  private inTurn<T>(work: () => Outcome<T>): Outcome<T> {
+    const outcome = this.busy ? this.busy.then(work) : work();
+    if (!(outcome instanceof Promise)) return outcome;
+    const settled = outcome
+      .catch(() => {})
+      .then(() => {
+        if (this.busy === settled) this.busy = undefined;
+      });
+    this.busy = settled;
+    return outcome;
+  }
+
+  private encode({ arrivals, notes }: InboxState, nextNumber: number): Uint8Array {
+    const writer = new ByteWriter();
+    writer.u8(VERSION);
+    writer.u32(nextNumber);
+    writer.prefixed(notes);
+    writer.varint(arrivals.length);
+    for (const one of arrivals) {
+      writer.u32(one.number);
+      writer.raw(one.channelId);
+      writer.prefixed(one.reference);
+      writer.u64(one.amountMsat);
+      writer.u8((one.isDuplicate ? 1 : 0) | (one.begun ? 2 : 0));
+    }
+    return writer.bytes();
+  }
+
+  private decode(bytes: Uint8Array): void {
+    const reader = new ByteReader(bytes);
+    if (reader.u8() !== VERSION) throw new Error("the inbox was written by a newer firmware");
+    this.nextNumber = reader.u32();
+    const notes = reader.prefixed().slice();
+    const arrivals: Arrival[] = [];
+    for (let count = reader.varint(); count > 0; count--) {
+      const number = reader.u32();
+      const id = channelId(reader.raw(32).slice());
+      const reference = reader.prefixed().slice();
+      const amountMsat = milliSatoshi(reader.u64());
+      const flags = reader.u8();
+      const isDuplicate = (flags & 1) !== 0;
+      const begun = (flags & 2) !== 0;
+      arrivals.push({ number, channelId: id, reference, amountMsat, isDuplicate, begun });
+    }
+    this.state = { arrivals, notes };
+  }
+
+  // The rest of the store is as it was.
+
+  load() {
+    return this.inner.load();
+  }
+  isDebited(reference: Uint8Array) {
+    return this.inner.isDebited(reference);
+  }
+  isCredited(reference: Uint8Array) {
+    return this.inner.isCredited(reference);
+  }
+  getValue(key: string) {
+    return this.inner.getValue(key);
+  }
+  setValue(key: string, value: Uint8Array) {
+    return this.inner.setValue(key, value);
+  }
+  close() {
+    return this.inner.close();
+  }
+}
