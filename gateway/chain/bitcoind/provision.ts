@@ -29,6 +29,9 @@ const PACKAGE = "bitcoin-knots";
 const SUITE = "sid";
 const MIRROR = "http://deb.debian.org/debian";
 const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
+/** Signed with keys that systems of 2021 know, and brings the keys that sign SUITE. */
+const KEYS_SUITE = "bullseye";
+const KEYS_PACKAGE = "debian-archive-keyring";
 const DOWNLOAD_TIMEOUT_MS = 300_000;
 const LOCK_STALE_MS = 600_000;
 const LOADERS = { x64: "usr/lib64/ld-linux-x86-64.so.2", arm64: "usr/lib/ld-linux-aarch64.so.1" };
@@ -74,29 +77,68 @@ export async function provideBitcoind(options: ProvisionOptions = {}): Promise<B
 async function download(folder: string, progress: (line: string) => void): Promise<void> {
   const work = await mkdtemp(join(folder, "download-"));
   try {
-    await Promise.all(
-      ["lists/partial", "cache/archives/partial", "root"].map((name) =>
-        mkdir(join(work, name), { recursive: true }),
-      ),
-    );
-    const sources = join(work, "sources.list");
-    const signedBy = existsSync(KEYRING) ? `[signed-by=${KEYRING}] ` : "";
-    await writeFile(sources, `deb ${signedBy}${MIRROR} ${SUITE} main\n`);
-    const apt = (...words: string[]) =>
-      command("apt-get", [...aptOptions(work, sources), "-qq", ...words]);
     progress(`reading the package list of Debian ${SUITE}`);
-    await apt("update");
+    const apt = await aptOf(work, progress);
     progress(`downloading ${PACKAGE} and its libraries (about 27 MB)`);
-    await apt("-y", "--download-only", "--no-install-recommends", "install", PACKAGE);
-    const archives = join(work, "cache/archives");
-    const packages = (await readdir(archives)).filter((name) => name.endsWith(".deb"));
-    progress(`unpacking ${packages.length} packages into ${folder}`);
-    for (const name of packages) {
-      await command("dpkg-deb", ["-x", join(archives, name), join(work, "root")]);
-    }
-    await rename(join(work, "root"), join(folder, "root"));
+    const root = await apt.unpack(PACKAGE, (count) =>
+      progress(`unpacking ${count} packages into ${folder}`),
+    );
+    await rename(root, join(folder, "root"));
   } finally {
     await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** apt with the list of SUITE, checked by the system's keys of Debian, or where they are too old by newer ones that they vouch for. */
+async function aptOf(work: string, progress: (line: string) => void): Promise<PrivateApt> {
+  const keyring = existsSync(KEYRING) ? KEYRING : undefined;
+  try {
+    return await PrivateApt.open(join(work, "apt"), SUITE, keyring);
+  } catch (error) {
+    if (keyring === undefined) throw error;
+    progress("the system's keys of Debian are old: fetching newer ones");
+    const keys = await PrivateApt.open(join(work, "keys"), KEYS_SUITE, keyring)
+      .then((apt) => apt.unpack(KEYS_PACKAGE))
+      .catch(() => undefined);
+    if (keys === undefined) throw error;
+    return PrivateApt.open(join(work, "apt-newer"), SUITE, join(keys, KEYRING));
+  }
+}
+
+/** apt in a folder of its own, with one source. */
+class PrivateApt {
+  private constructor(
+    private readonly folder: string,
+    private readonly options: readonly string[],
+  ) {}
+
+  /** Reads the list of the suite; throws BitcoindUnavailable where it cannot be had or checked. */
+  static async open(
+    folder: string,
+    suite: string,
+    keyring: string | undefined,
+  ): Promise<PrivateApt> {
+    for (const name of ["lists/partial", "cache/archives/partial", "root"]) {
+      await mkdir(join(folder, name), { recursive: true });
+    }
+    const sources = join(folder, "sources.list");
+    const signedBy = keyring === undefined ? "" : `[signed-by=${keyring}] `;
+    await writeFile(sources, `deb ${signedBy}${MIRROR} ${suite} main\n`);
+    const apt = new PrivateApt(folder, [...aptOptions(folder, sources), "-qq"]);
+    await command("apt-get", [...apt.options, "update"]);
+    return apt;
+  }
+
+  /** A package and what it needs, unpacked; the folder. */
+  async unpack(name: string, onUnpack?: (packages: number) => void): Promise<string> {
+    const words = ["-y", "--download-only", "--no-install-recommends", "install", name];
+    await command("apt-get", [...this.options, ...words]);
+    const archives = join(this.folder, "cache/archives");
+    const packages = (await readdir(archives)).filter((file) => file.endsWith(".deb"));
+    onUnpack?.(packages.length);
+    const root = join(this.folder, "root");
+    for (const file of packages) await command("dpkg-deb", ["-x", join(archives, file), root]);
+    return root;
   }
 }
 
