@@ -61,6 +61,11 @@ export interface ChannelPolicy {
 export interface Negotiated {
   readonly zeroReserve: boolean;
   readonly anySegwitShutdown: boolean;
+  /** The only mutual close that there is here. */
+  readonly simpleClose: boolean;
+  /** Otherwise the peer would ignore a push, and sign another commitment than we check. */
+  readonly pushUpdates: boolean;
+  readonly channelTypes: readonly ChannelType[];
   /** Largest messages that we and the peer take, in bytes. */
   readonly localMaxMessageBytes: number;
   readonly remoteMaxMessageBytes: number;

@@ -60,7 +60,7 @@ export function checkOpen(
   context: Context,
   message: MessageNamed<"open_channel">,
 ): ReturnType<typeof channelTypeOf> {
-  const { policy } = context;
+  const { policy, negotiated } = context;
   const { fundingSatoshis, pushMsat, feeratePerKw } = message;
   const tag = (field: string): string => `open_channel.${field}`;
   demand(equal(message.chainHash, context.chainHash), tag("chain_hash"), "is another chain");
@@ -68,6 +68,9 @@ export function checkOpen(
   const { channelType } = type;
   const supported = policy.channelTypes.includes(channelType);
   demand(supported, tag("channel_type"), `${channelType} is not accepted here`);
+  const offered = negotiated.channelTypes.includes(channelType);
+  demand(offered, tag("channel_type"), `${channelType} is not offered by both sides`);
+  demand(negotiated.simpleClose, "open_channel", "the other side does not offer simple_close");
   const { minFundingSatoshis: min, maxFundingSatoshis: max } = policy;
   const inRange = fundingSatoshis >= min && fundingSatoshis <= max;
   demand(inRange, tag("funding_satoshis"), `must be ${min} to ${max}, is ${fundingSatoshis}`);

@@ -72,6 +72,7 @@ function malformedRefusal(
 ): string | undefined {
   switch (command.type) {
     case "push":
+      if (!context.negotiated.pushUpdates) return "the peer takes no pushes, only HTLCs";
       return paymentsFault(command.payments);
     case "addHtlc":
       if (command.cltvExpiry <= context.tipHeight) return "the HTLC would expire at once";

@@ -31,6 +31,13 @@ export function negotiated(self: Self, message: MessageNamed<"init">): Negotiate
   return {
     zeroReserve: features.has("zeroReserve"),
     anySegwitShutdown: features.has("shutdownAnysegwit"),
+    simpleClose: features.has("simpleClose"),
+    pushUpdates: features.has("pushUpdates"),
+    channelTypes: [
+      ...(features.has("zeroFeeCommitments") ? (["zero_fee_commitments"] as const) : []),
+      ...(features.has("anchors") ? (["anchors"] as const) : []),
+      "static_remotekey", // BOLT 9: assumed of every node
+    ],
     localMaxMessageBytes: self.maxMessageBytes,
     remoteMaxMessageBytes: message.maxMessageBytes,
   };
@@ -41,6 +48,9 @@ export function unconnected(maxMessageBytes: number): Negotiated {
   return {
     zeroReserve: false,
     anySegwitShutdown: false,
+    simpleClose: false,
+    pushUpdates: false,
+    channelTypes: [],
     localMaxMessageBytes: maxMessageBytes,
     remoteMaxMessageBytes: MIN_MAX_MESSAGE_BYTES,
   };

@@ -17,7 +17,7 @@ import { type Bytes, concat, hex, sha256 } from "./second-peer/bytes.ts";
 import type { Channel } from "./second-peer/channel.ts";
 import { amountOf, packPayment } from "./second-peer/channel-state.ts";
 import type { OpenOptions } from "./second-peer/opening.ts";
-import { SecondPeer } from "./second-peer/peer.ts";
+import { OFFERED, SecondPeer } from "./second-peer/peer.ts";
 import { fundingScript, p2wsh } from "./second-peer/scripts.ts";
 
 export type Side = "node" | "peer";
@@ -35,10 +35,11 @@ export class InteropLab {
     readonly peer: SecondPeer,
   ) {}
 
-  static async make(): Promise<InteropLab> {
+  /** The peer offers these features, or all. */
+  static async make(features: readonly number[] = OFFERED): Promise<InteropLab> {
     const node = await new TestNode("node", 1).start();
     const seed = sha256(Uint8Array.of(99));
-    return new InteropLab(node, new SecondPeer({ seed, chainHash: CHAIN_HASH }));
+    return new InteropLab(node, new SecondPeer({ seed, chainHash: CHAIN_HASH, features }));
   }
 
   get channel(): Channel {

@@ -15,13 +15,15 @@ import { type Pipe, Session } from "./session.ts";
 export interface PeerOptions {
   readonly seed: Bytes;
   readonly chainHash: Bytes;
+  /** Feature bits of `init`. */
+  readonly features?: readonly number[];
 }
 
 const MAX_MESSAGE_BYTES = 65535;
 const UNGREETED_BYTES = 4096;
 
 /** Bits of docs/PROTOCOL.md "Features", offered (odd): all but zeroconf. */
-const OFFERED = [5, 13, 23, 27, 41, 45, 47, 61, 211, 213];
+export const OFFERED = [5, 13, 23, 27, 41, 45, 47, 61, 211, 213];
 const ALL_CHANNELS = hex(new Uint8Array(32));
 
 export class SecondPeer {
@@ -99,7 +101,7 @@ export class SecondPeer {
   private greet(): void {
     this.send({
       type: "init",
-      features: bitmap(OFFERED),
+      features: bitmap(this.options.features ?? OFFERED),
       chainHashes: [this.options.chainHash],
       maxMessageBytes: MAX_MESSAGE_BYTES,
     });
