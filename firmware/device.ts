@@ -24,6 +24,7 @@ import {
   type PublicKey,
 } from "../core/primitives/brands.ts";
 import { equal, toHex } from "../core/primitives/bytes.ts";
+import { assert } from "../core/primitives/errors.ts";
 import type { SessionTiming } from "../core/transport/timing.ts";
 import type { App, AppEvent } from "./apps/app.ts";
 
@@ -56,6 +57,7 @@ export interface DeviceEvents {
   onAlarm(text: string): void;
 }
 
+const zeroFeeAlone = ["zero_fee_commitments"] as const;
 const MAX_CHANNELS = 8;
 const MAX_LINKS = 4;
 
@@ -104,13 +106,19 @@ export class Device {
   static async start(options: DeviceOptions): Promise<Device> {
     const device = new Device(options);
     const { crypto, network, events, app, store, entropy } = options;
+    // Nobody could pay for another type's commitment in its place.
+    const policy = { ...devicePolicy, channelTypes: zeroFeeAlone, ...options.policy };
+    // Rule `offline-budget`: a revoked state must never be out of reach before the device declines payments.
+    assert(
+      options.budget.maxOfflineBlocks < policy.toSelfDelay,
+      `maxOfflineBlocks must be below to_self_delay (${policy.toSelfDelay} blocks)`,
+    );
     device.running = await Node.start(
       {
         ...options,
         chain: device.chain,
         chainHash: blockHash(crypto, genesisHeader(network)),
-        // Nobody could pay for another type's commitment in its place.
-        policy: { ...devicePolicy, channelTypes: ["zero_fee_commitments"], ...options.policy },
+        policy,
         features: deviceFeatures,
         maxMessageBytes: DEVICE_MAX_MESSAGE_BYTES,
         maxChannels: MAX_CHANNELS,

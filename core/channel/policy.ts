@@ -38,6 +38,7 @@ export const hostPolicy: ChannelPolicy = {
  */
 export const devicePolicy: ChannelPolicy = {
   ...hostPolicy,
+  toSelfDelay: 1_008, // a week: it may be without its gateway for days, and must still be in time to punish
   maxAcceptedHtlcs: 30,
   maxFeeratePerKw: 50_000,
   maxDustExposureMsat: milliSatoshi(5_000_000),

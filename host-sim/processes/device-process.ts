@@ -7,6 +7,7 @@ import { closeLocally } from "../../core/chain/monitor/close-locally.ts";
 import { networkNamed } from "../../core/chain/networks.ts";
 import type { ChannelPolicy } from "../../core/channel/context.ts";
 import { watchedChannel } from "../../core/channel/on-chain.ts";
+import { devicePolicy } from "../../core/channel/policy.ts";
 import { deriveSecretAt, HARDENED, masterKey } from "../../core/keys/bip32.ts";
 import { SeedSigner } from "../../core/keys/seed-signer.ts";
 import {
@@ -84,6 +85,8 @@ async function main(): Promise<void> {
   const store = new FlashLogStore(flash, { label: `${required("name")}/flash.bin` });
   const app = makeApp(required("app"));
   const startedMs = Date.now();
+  const policy = JSON.parse(values.policy ?? "{}") as Partial<ChannelPolicy>;
+  const maxOfflineBlocks = Math.floor((policy.toSelfDelay ?? devicePolicy.toSelfDelay) / 2);
   const device = await Device.start({
     crypto,
     entropy: { random: (length) => new Uint8Array(randomBytes(length)) },
@@ -93,8 +96,8 @@ async function main(): Promise<void> {
     network: networkNamed("regtest"),
     gatewayId: publicKey(fromHex(required("gateway"))),
     payoutScript,
-    budget: { maxOfflineBlocks: 144, maxUnsyncedMsat: milliSatoshi(100_000_000) },
-    policy: JSON.parse(values.policy ?? "{}") as Partial<ChannelPolicy>,
+    budget: { maxOfflineBlocks, maxUnsyncedMsat: milliSatoshi(100_000_000) },
+    policy,
     timing: {
       pingAfterMs: Number(values["ping-ms"]),
       deadAfterMs: Number(values["dead-ms"]),
