@@ -47,8 +47,9 @@ export class InteropLab {
   }
 
   /** A new cable, and time for the handshake. */
-  connect(caller: Side): void {
+  connect(caller: Side, kind: "stream" | "datagram" = "stream"): void {
     this.cable = new Cable();
+    for (const end of this.cable.ends) Object.assign(end, { kind });
     const [nodesEnd, peersEnd] = this.cable.ends;
     const peersId = this.peer.nodeId as typeof this.node.nodeId;
     if (caller === "peer") this.node.node.attach(nodesEnd);

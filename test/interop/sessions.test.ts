@@ -78,6 +78,13 @@ test.each(CALLERS)(
   },
 );
 
+test.each(CALLERS)("called by the %s over datagrams", async (caller) => {
+  const lab = await InteropLab.make();
+  lab.connect(caller, "datagram");
+  await lab.open(caller, { type: "zero_fee_commitments", fundingSatoshis: 100_000 });
+  lab.expectPeace();
+});
+
 test("noise on the line is thrown away", async () => {
   const lab = await InteropLab.make();
   lab.connect("node");

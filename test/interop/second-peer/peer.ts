@@ -60,8 +60,8 @@ export class SecondPeer {
       random: () => this.random(),
       onEstablished: (id) => {
         this.remoteId = id;
+        this.greet();
       },
-      onConfirmed: () => this.greet(),
       onMessage: (message) => this.handle(message),
       onEnd: (reason) => {
         if (this.session === session) this.onEnd(reason);

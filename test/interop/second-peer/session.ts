@@ -18,8 +18,6 @@ export interface SessionOptions {
   readonly remoteId: Bytes | undefined;
   readonly random: () => Bytes;
   onEstablished(remoteId: Bytes): void;
-  /** The initiator knows that act three arrived, the responder is so at once. */
-  onConfirmed(): void;
   onMessage(message: Message): void;
   onEnd(reason: string): void;
 }
@@ -154,19 +152,12 @@ export class Session {
     const ciphers = this.responder.finish(actThree);
     this.responder = undefined;
     this.establish(ciphers);
-    this.confirm();
   }
 
   private establish(ciphers: Ciphers): void {
     this.ciphers = ciphers;
     this.heardAtMs = this.nowMs;
     this.options.onEstablished(ciphers.remoteId);
-  }
-
-  private confirm(): void {
-    if (this.confirmed) return;
-    this.confirmed = true;
-    this.options.onConfirmed();
   }
 
   private readPacket(content: Bytes): void {
@@ -184,7 +175,7 @@ export class Session {
     const bytes = this.ciphers.receive.open(content.slice(2));
     this.packetsReceived++;
     this.heardAtMs = this.nowMs;
-    this.confirm();
+    this.confirmed = true;
     if (bytes.length === 1 && (bytes[0] ?? 0) < 24) {
       this.end(`goodbye ${bytes[0]}`);
       return;
