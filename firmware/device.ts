@@ -1,5 +1,6 @@
 /** A device: node, chain by way of its gateway, one app; portable, everything that touches hardware comes in as a port. */
 
+import { decodeCheckpoint, encodeCheckpoint } from "../core/chain/checkpoint-codec.ts";
 import { blockHash, type Checkpoint, genesisCheckpoint } from "../core/chain/headers.ts";
 import { genesisHeader, type Network } from "../core/chain/networks.ts";
 import { checkOfflineBudget, type OfflineBudget } from "../core/chain/offline-budget.ts";
@@ -22,11 +23,14 @@ import {
   channelId,
   milliSatoshi,
   type PublicKey,
+  type Txid,
+  txid,
 } from "../core/primitives/brands.ts";
-import { equal, toHex } from "../core/primitives/bytes.ts";
+import { concat, equal, toHex } from "../core/primitives/bytes.ts";
 import { assert } from "../core/primitives/errors.ts";
 import type { SessionTiming } from "../core/transport/timing.ts";
 import type { App, AppEvent } from "./apps/app.ts";
+import { Inbox } from "./apps/inbox.ts";
 
 export interface DeviceOptions {
   readonly crypto: Crypto;
@@ -58,6 +62,8 @@ export interface DeviceEvents {
 }
 
 const zeroFeeAlone = ["zero_fee_commitments"] as const;
+/** Wall clock of the last verification (or zero) in 4 bytes, and the checkpoint. */
+const CHECKPOINT_KEY = "chain/checkpoint";
 const MAX_CHANNELS = 8;
 const MAX_LINKS = 4;
 
@@ -80,12 +86,18 @@ export class Device {
   /** Received since the gateway last answered. */
   private unsyncedMsat = 0;
 
-  private constructor(private readonly options: DeviceOptions) {
+  /** Own openings that wait for their funding, by temporary channel id; with its txid once there is one. */
+  private readonly openings = new Map<string, Txid | undefined>();
+
+  private constructor(
+    private readonly options: DeviceOptions,
+    from: { readonly checkpoint: Checkpoint; readonly verifiedAtSeconds?: number | undefined },
+  ) {
     const { crypto, network, events } = options;
     this.chain = new ChainClient({
       crypto,
       network,
-      checkpoint: options.checkpoint ?? genesisCheckpoint(network),
+      ...from,
       // While the node starts there is nobody to send to: what is watched is named again on connection.
       send: (message) => this.running?.sendService(options.gatewayId, message) ?? false,
       nowSeconds: () => options.nowSeconds?.(),
@@ -99,13 +111,16 @@ export class Device {
         onPublished: ({ id, accepted, reason }) => {
           if (!accepted) events.onAlarm(`the gateway could not publish ${id}: ${reason}`);
         },
+        onCheckpoint: (checkpoint, at) => void this.storeCheckpoint(checkpoint, at),
       },
     });
   }
 
   static async start(options: DeviceOptions): Promise<Device> {
-    const device = new Device(options);
-    const { crypto, network, events, app, store, entropy } = options;
+    const device = new Device(options, await newestCheckpoint(options));
+    const { crypto, network, events, app, entropy } = options;
+    const inbox = app.takesPayments ? await Inbox.open(options.store) : undefined;
+    const store = inbox ?? options.store;
     // Nobody could pay for another type's commitment in its place.
     const policy = { ...devicePolicy, channelTypes: zeroFeeAlone, ...options.policy };
     // Rule `offline-budget`: a revoked state must never be out of reach before the device declines payments.
@@ -116,6 +131,7 @@ export class Device {
     device.running = await Node.start(
       {
         ...options,
+        store,
         chain: device.chain,
         chainHash: blockHash(crypto, genesisHeader(network)),
         policy,
@@ -135,7 +151,8 @@ export class Device {
     );
     device.chain.feed(device.node);
     const { node } = device;
-    await app.start({ node, crypto, entropy, store, tell: (event) => events.onApp(event) });
+    const tell = (event: AppEvent) => events.onApp(event);
+    await app.start({ node, crypto, entropy, store, inbox, tell });
     return device;
   }
 
@@ -183,7 +200,7 @@ export class Device {
       }
       return;
     }
-    this.options.app.onPeer(peer, state === "connected");
+    this.guarded(() => this.options.app.onPeer(peer, state === "connected"));
   }
 
   private service(peer: PublicKey, message: Message): void {
@@ -192,7 +209,18 @@ export class Device {
       else this.chain.receive(message);
       return;
     }
-    this.options.app.onMessage(peer, message);
+    this.guarded(() => this.options.app.onMessage(peer, message));
+  }
+
+  /** An app that fails must not take the channel or the session with it that told it something. */
+  private guarded(work: () => void): void {
+    try {
+      work();
+    } catch (cause) {
+      const { app, events } = this.options;
+      const text = cause instanceof Error ? cause.message : String(cause);
+      events.onAlarm(`the app ${app.name} failed: ${text}`);
+    }
   }
 
   private channelEvent(id: ChannelId, event: ChannelEvent): void {
@@ -200,6 +228,7 @@ export class Device {
     if (event.type === "pushReceived") this.unsyncedMsat += sumPayments(event.payments);
     if (event.type === "fundingNeeded") {
       const { script, amountSatoshis } = event;
+      this.openings.set(toHex(id), undefined);
       const request: Message = {
         type: "funding_request",
         temporaryChannelId: id,
@@ -210,15 +239,32 @@ export class Device {
         this.node.command(id, { type: "close", feeratePerKw: 0 });
       }
     }
-    if (event.type === "created" && event.broadcastFunding) this.releaseFunding(event.channelId);
+    if (event.type === "created" && event.broadcastFunding) {
+      this.openings.delete(toHex(id));
+      this.releaseFunding(event.channelId);
+    }
+    if (event.type === "openFailed") this.openingFailed(id);
     events.onChannelEvent(id, event);
-    app.onChannelEvent(id, event);
+    this.guarded(() => app.onChannelEvent(id, event));
+  }
+
+  /** The gateway's coins are free again; where it does not hear of it, it gives them back by itself. */
+  private openingFailed(id: ChannelId): void {
+    const funding = this.openings.get(toHex(id));
+    this.openings.delete(toHex(id));
+    if (!funding) return;
+    const release: Message = { type: "funding_release", txid: funding, broadcast: false };
+    this.node.sendService(this.options.gatewayId, release);
   }
 
   private funded(message: Extract<Message, { type: "funding_outpoint" }>): void {
     const id = channelId(message.temporaryChannelId.slice());
+    const key = toHex(id);
+    // A gateway has a say in openings that asked for its coins, and in no other channel.
+    if (!this.openings.has(key) || this.openings.get(key) !== undefined) return;
     if (message.txid) {
-      const outpoint = { txid: message.txid.slice() as typeof message.txid, vout: message.vout };
+      const outpoint = { txid: txid(message.txid.slice()), vout: message.vout };
+      this.openings.set(key, outpoint.txid);
       this.node.command(id, { type: "funded", outpoint });
       return;
     }
@@ -232,15 +278,44 @@ export class Device {
   private releaseFunding(id: ChannelId): void {
     const record = this.node.record(id);
     if (!record?.terms.localIsOpener || record.fundingHeight !== undefined) return;
-    const { txid } = record.terms.fundingOutpoint;
+    const { txid: funding } = record.terms.fundingOutpoint;
     this.node.sendService(this.options.gatewayId, {
       type: "funding_release",
-      txid,
+      txid: funding,
       broadcast: true,
     });
   }
 
   private releaseFundings(): void {
     for (const { id } of this.node.channels()) this.releaseFunding(id);
+  }
+
+  private async storeCheckpoint(checkpoint: Checkpoint, at: number | undefined): Promise<void> {
+    const verifiedAt = new Uint8Array(4);
+    new DataView(verifiedAt.buffer).setUint32(0, at ?? 0);
+    try {
+      const value = concat(verifiedAt, encodeCheckpoint(checkpoint));
+      await this.options.store.setValue(CHECKPOINT_KEY, value);
+    } catch (cause) {
+      const text = cause instanceof Error ? cause.message : String(cause);
+      this.options.events.onAlarm(`the chain's checkpoint could not be stored: ${text}`);
+    }
+  }
+}
+
+/** The one in the image, unless a newer one was stored: a device does not begin anew at each start. */
+async function newestCheckpoint({ store, checkpoint, network, events }: DeviceOptions) {
+  const ofImage = checkpoint ?? genesisCheckpoint(network);
+  const stored = await store.getValue(CHECKPOINT_KEY);
+  if (!stored) return { checkpoint: ofImage };
+  try {
+    const kept = decodeCheckpoint(stored.slice(4));
+    if (kept.height < ofImage.height) return { checkpoint: ofImage };
+    const at = new DataView(stored.buffer, stored.byteOffset).getUint32(0);
+    return { checkpoint: kept, verifiedAtSeconds: at === 0 ? undefined : at };
+  } catch (cause) {
+    const text = cause instanceof Error ? cause.message : String(cause);
+    events.onAlarm(`the stored checkpoint cannot be read, the image's is used: ${text}`);
+    return { checkpoint: ofImage };
   }
 }

@@ -5,6 +5,7 @@ import type { Node } from "../../core/node/node.ts";
 import type { Crypto, Entropy } from "../../core/ports/crypto.ts";
 import type { Store } from "../../core/ports/store.ts";
 import type { ChannelId, PublicKey } from "../../core/primitives/brands.ts";
+import type { Inbox } from "./inbox.ts";
 
 export interface AppHost {
   readonly node: Node;
@@ -12,6 +13,8 @@ export interface AppHost {
   readonly entropy: Entropy;
   /** For small named values; keys begin with "app/". */
   readonly store: Store;
+  /** What was credited and not yet served; of an app that takes payments. */
+  readonly inbox?: Inbox | undefined;
   /** Tells whoever operates the device. */
   tell(event: AppEvent): void;
 }
@@ -26,6 +29,8 @@ export type AppEvent =
 
 export interface App {
   readonly name: string;
+  /** Its payments wait in an inbox until it has served them. */
+  readonly takesPayments: boolean;
   start(host: AppHost): Promise<void>;
   onPeer(peer: PublicKey, connected: boolean): void;
   onChannelEvent(id: ChannelId, event: ChannelEvent): void;

@@ -1,27 +1,25 @@
 /** A device that buys: pays pushes and HTLCs at the price list that a machine announced, and asks again until it is delivered. */
 import type { ChannelEvent } from "../../core/channel/effects.ts";
 import type { Message, MessageNamed } from "../../core/messages/message.ts";
-import { packPayments, unpackPayments } from "../../core/payments/push.ts";
+import { packPayments, REFERENCE_BYTES, unpackPayments } from "../../core/payments/push.ts";
 import { blockHeight, type ChannelId, type PublicKey } from "../../core/primitives/brands.ts";
 import { concat, equal, toHex } from "../../core/primitives/bytes.ts";
+import { assert } from "../../core/primitives/errors.ts";
 import type { App, AppHost } from "./app.ts";
-import { PRODUCT_BYTES } from "./vending.ts";
+import { PRODUCT_BYTES } from "./product.ts";
+import { MAX_OPEN_PURCHASES, type Purchase, Purchases } from "./purchases.ts";
 
-/** Purchases under way at a time: the machine remembers more settled ones than this. */
-export const MAX_OPEN_PURCHASES = 8;
+/** Blocks for which a machine may bind an HTLC's money. */
+const MAX_CLTV_EXPIRY_DELTA = 144;
+/** The block height that a reference has between its product and its random bytes. */
+const HEIGHT_BYTES = 4;
 
-/** Settled: irrevocable on both sides, so that the machine must have been credited. */
-type Stage = "proposed" | "settled";
+type Done = (delivered: boolean, note: string) => void;
 
-interface Purchase {
-  readonly channelId: ChannelId;
-  readonly product: number;
-  /** Of 16 bytes for a push; the payment hash of an HTLC. */
-  readonly reference: Uint8Array;
-  stage: Stage;
-  /** Of an HTLC, once it is known: the proof that it was paid. */
-  preimage?: Uint8Array;
-  readonly done: (delivered: boolean, note: string) => void;
+interface InvoiceWait {
+  readonly peer: PublicKey;
+  resolve(invoice: MessageNamed<"invoice">): void;
+  reject(error: Error): void;
 }
 
 export interface Outcome {
@@ -32,14 +30,23 @@ export interface Outcome {
 
 export class PayerApp implements App {
   readonly name = "payer";
-  private host: AppHost | undefined;
-  private readonly open = new Map<string, Purchase>();
+  readonly takesPayments = false;
+  private host!: AppHost;
+  private purchases!: Purchases;
+  /** Who waits for the end of a purchase of this run, by reference. */
+  private readonly waiting = new Map<string, Done>();
+  /** Irrevocable on both sides, so that the machine must have been credited. */
+  private readonly settled = new Set<string>();
   private readonly prices = new Map<string, MessageNamed<"price_list">>();
-  private readonly invoices = new Map<number, (invoice: MessageNamed<"invoice">) => void>();
+  private readonly invoices = new Map<number, InvoiceWait>();
   private nextRequest = 1;
+  /** Begun over the link that is there now: the word of their delivery cannot have been lost. */
+  private readonly fresh = new Set<string>();
 
   async start(host: AppHost): Promise<void> {
     this.host = host;
+    this.purchases = await Purchases.load(host.store);
+    for (const purchase of this.purchases.all()) await this.resume(purchase);
   }
 
   /** What the machine at the other end of a channel sells. */
@@ -48,20 +55,25 @@ export class PayerApp implements App {
   }
 
   onPeer(peer: PublicKey, connected: boolean): void {
-    if (!connected) this.prices.delete(toHex(peer));
+    if (connected) return;
+    this.prices.delete(toHex(peer));
+    for (const [request, wait] of this.invoices) {
+      if (!equal(wait.peer, peer)) continue;
+      this.invoices.delete(request);
+      wait.reject(new Error("the machine went away: nothing was paid"));
+    }
   }
 
   onMessage(peer: PublicKey, message: Message): boolean {
     switch (message.type) {
       case "price_list":
-        this.prices.set(toHex(peer), message);
+        this.prices.set(toHex(peer), copyOf(message));
         return true;
       case "invoice":
-        this.invoices.get(message.request)?.(message);
-        this.invoices.delete(message.request);
+        this.invoiced(peer, message);
         return true;
       case "delivery":
-        this.delivered(message);
+        this.delivered(peer, message);
         return true;
       default:
         return false;
@@ -71,10 +83,10 @@ export class PayerApp implements App {
   onChannelEvent(id: ChannelId, event: ChannelEvent): void {
     switch (event.type) {
       case "pushSettled":
-        for (const { reference } of unpackPayments(event.payments)) this.settled(reference);
+        for (const { reference } of unpackPayments(event.payments)) this.irrevocable(reference);
         return;
       case "htlcFulfilled":
-        this.settled(event.htlc.paymentHash, event.preimage);
+        this.run(this.proven(event.htlc.paymentHash, event.preimage));
         return;
       case "htlcFailed":
         this.end(event.paymentHash, false, "the machine refused the payment: nothing was paid");
@@ -83,7 +95,16 @@ export class PayerApp implements App {
         this.rejected(event);
         return;
       case "reestablished":
-        this.askAgain(id);
+        for (const purchase of this.purchases.all()) {
+          if (!equal(purchase.channelId, id)) continue;
+          this.fresh.delete(toHex(purchase.reference));
+          this.ask(purchase);
+        }
+        return;
+      case "closed":
+        for (const { channelId, reference } of this.purchases.all()) {
+          if (equal(channelId, id)) this.end(reference, false, "the channel has closed");
+        }
         return;
       default:
         return;
@@ -91,82 +112,157 @@ export class PayerApp implements App {
   }
 
   /** Buys one product by push; resolves when it is delivered, refunded or was not paid. */
-  buy(channelId: ChannelId, product: number): Promise<Outcome> {
-    const { host } = this;
-    const priceMsat = this.priceOf(channelId, product);
-    if (!host || priceMsat === undefined) {
-      return Promise.reject(new Error(`product ${product} is not on sale, or the machine is away`));
+  async buy(channelId: ChannelId, product: number): Promise<Outcome> {
+    const amountMsat = this.priceOf(channelId, product);
+    if (amountMsat === undefined) {
+      throw new Error(`product ${product} is not on sale, or the machine is away`);
     }
-    const random = host.entropy.random(16 - PRODUCT_BYTES);
-    const reference = concat(Uint8Array.of(product >> 8, product & 0xff), random);
-    return this.begin(channelId, product, reference, () => {
-      const payments = packPayments([{ reference, amountMsat: priceMsat }]);
-      host.node.command(channelId, { type: "push", payments });
+    const reference = this.freshReference(product);
+    return this.begin({ channelId, product, reference }, () => {
+      const payments = packPayments([{ reference, amountMsat }]);
+      return this.host.node.command(channelId, { type: "push", payments });
     });
   }
 
   /** Buys one product by HTLC: asks for a payment hash first. */
   async buyByHtlc(channelId: ChannelId, product: number): Promise<Outcome> {
-    const { host } = this;
-    const peer = host?.node.record(channelId)?.remoteNodeId;
+    const { node } = this.host;
+    const peer = node.record(channelId)?.remoteNodeId;
     const priceMsat = this.priceOf(channelId, product);
-    if (!host || !peer || priceMsat === undefined) throw new Error("the machine is away");
-    const request = this.nextRequest++;
-    const invoice = await new Promise<MessageNamed<"invoice">>((resolve) => {
-      this.invoices.set(request, resolve);
-      host.node.sendService(peer, { type: "invoice_request", request, product });
-    });
-    if (invoice.amountMsat !== priceMsat) throw new Error("the invoice is not at the listed price");
+    if (!peer || priceMsat === undefined) throw new Error("the machine is away");
+    const invoice = await this.askInvoice(peer, product);
     const { paymentHash, amountMsat, cltvExpiryDelta } = invoice;
-    const cltvExpiry = blockHeight(host.node.height + cltvExpiryDelta + 1);
-    return this.begin(channelId, product, paymentHash, () => {
-      host.node.command(channelId, { type: "addHtlc", amountMsat, paymentHash, cltvExpiry });
+    if (amountMsat !== priceMsat) throw new Error("the invoice is not at the listed price");
+    if (cltvExpiryDelta > MAX_CLTV_EXPIRY_DELTA) {
+      throw new Error(`the machine would bind the money for ${cltvExpiryDelta} blocks`);
+    }
+    const cltvExpiry = blockHeight(node.height + cltvExpiryDelta + 1);
+    return this.begin({ channelId, product, reference: paymentHash }, () =>
+      node.command(channelId, { type: "addHtlc", amountMsat, paymentHash, cltvExpiry }),
+    );
+  }
+
+  private run(work: Promise<void>): void {
+    work.catch((cause: unknown) => {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      this.host.tell({ type: "failed", reason });
     });
   }
 
+  /** Product and height before the random bytes: databases are quicker with keys that come in order. */
+  private freshReference(product: number): Uint8Array {
+    const ordered = new Uint8Array(PRODUCT_BYTES + HEIGHT_BYTES);
+    const view = new DataView(ordered.buffer);
+    view.setUint16(0, product);
+    view.setUint32(PRODUCT_BYTES, this.host.node.height);
+    return concat(ordered, this.host.entropy.random(REFERENCE_BYTES - ordered.length));
+  }
+
   private priceOf(channelId: ChannelId, product: number) {
-    const peer = this.host?.node.record(channelId)?.remoteNodeId;
+    const peer = this.host.node.record(channelId)?.remoteNodeId;
     const list = peer && this.priceList(peer);
     return list?.ready ? list.products.find(({ id }) => id === product)?.priceMsat : undefined;
   }
 
-  private begin(
-    channelId: ChannelId,
-    product: number,
-    reference: Uint8Array,
-    pay: () => void,
-  ): Promise<Outcome> {
-    if (this.open.size >= MAX_OPEN_PURCHASES) {
-      return Promise.reject(new Error(`${MAX_OPEN_PURCHASES} purchases are under way already`));
+  private askInvoice(peer: PublicKey, product: number): Promise<MessageNamed<"invoice">> {
+    if (this.invoices.size >= MAX_OPEN_PURCHASES) {
+      return Promise.reject(new Error("too many invoices are awaited"));
     }
-    return new Promise((resolve) => {
-      const done = (delivered: boolean, note: string) => resolve({ delivered, note, reference });
-      const key = toHex(reference);
-      this.open.set(key, { channelId, product, reference, stage: "proposed", done });
-      pay();
+    const request = this.nextRequest++;
+    return new Promise((resolve, reject) => {
+      this.invoices.set(request, { peer, resolve, reject });
+      this.host.node.sendService(peer, { type: "invoice_request", request, product });
     });
   }
 
-  private settled(reference: Uint8Array, preimage?: Uint8Array): void {
-    const purchase = this.open.get(toHex(reference));
-    if (!purchase) return;
-    purchase.stage = "settled";
-    if (preimage) purchase.preimage = preimage;
+  private invoiced(peer: PublicKey, message: MessageNamed<"invoice">): void {
+    const wait = this.invoices.get(message.request);
+    if (!wait || !equal(wait.peer, peer)) return;
+    this.invoices.delete(message.request);
+    const paymentHash = message.paymentHash.slice() as typeof message.paymentHash;
+    wait.resolve({ ...message, paymentHash });
   }
 
-  private delivered({ reference, delivered, note }: MessageNamed<"delivery">): void {
-    this.end(reference, delivered, note);
+  /** Stored before it is paid. */
+  private async begin(purchase: Purchase, pay: () => boolean): Promise<Outcome> {
+    const { reference } = purchase;
+    const under = this.purchases.all().length;
+    assert(under < MAX_OPEN_PURCHASES, `${under} purchases are under way already`);
+    assert(!this.purchases.get(reference), "the machine gave the same payment hash twice");
+    await this.purchases.put(purchase);
+    return new Promise((resolve) => {
+      this.fresh.add(toHex(reference));
+      this.waiting.set(toHex(reference), (delivered, note) =>
+        resolve({ delivered, note, reference }),
+      );
+      if (!pay()) this.end(reference, false, "the channel is not there: nothing was paid");
+    });
+  }
+
+  /** After a restart: what was never signed was never paid. */
+  private async resume(purchase: Purchase): Promise<void> {
+    const { node, store } = this.host;
+    const { reference, channelId } = purchase;
+    const record = node.record(channelId);
+    const htlcs = record?.base.htlcs ?? [];
+    const updates = record ? [...record.pending.localSigned, ...record.pending.localAcked] : [];
+    const isPaid =
+      reference.length === REFERENCE_BYTES
+        ? await store.isDebited(reference)
+        : purchase.preimage !== undefined ||
+          htlcs.some((htlc) => htlc.offeredByLocal && equal(htlc.paymentHash, reference)) ||
+          updates.some((one) => one.type === "add" && equal(one.htlc.paymentHash, reference));
+    if (!isPaid || !record) this.end(reference, false, "power failed before it was paid");
+    else if (reference.length === REFERENCE_BYTES) this.settled.add(toHex(reference));
+  }
+
+  /** It may have been served over a link that is gone, with its word lost. */
+  private irrevocable(reference: Uint8Array): void {
+    const purchase = this.purchases.get(reference);
+    if (!purchase || this.settled.has(toHex(reference))) return;
+    this.settled.add(toHex(reference));
+    if (this.fresh.has(toHex(reference))) return;
+    // After the effects that come with this event: the machine must have the last signature before the question.
+    this.run(Promise.resolve().then(() => this.ask(purchase)));
+  }
+
+  private async proven(paymentHash: Uint8Array, known: Purchase["preimage"]): Promise<void> {
+    const purchase = this.purchases.get(paymentHash);
+    if (!purchase) return;
+    await this.purchases.put({ ...purchase, preimage: known });
+    this.settled.add(toHex(paymentHash));
+  }
+
+  /** What became of what was paid? It is delivered now if it was not. */
+  private ask({ channelId, reference, preimage }: Purchase): void {
+    const { node } = this.host;
+    const peer = node.record(channelId)?.remoteNodeId;
+    if (!peer || !(this.settled.has(toHex(reference)) || preimage)) return;
+    node.sendService(peer, { type: "delivery_request", reference: preimage ?? reference });
+  }
+
+  /** Only the machine that was paid may say what became of it. */
+  private delivered(
+    peer: PublicKey,
+    { reference, delivered, note }: MessageNamed<"delivery">,
+  ): void {
+    const purchase = this.purchases.get(reference);
+    const payee = purchase && this.host.node.record(purchase.channelId)?.remoteNodeId;
+    if (payee && equal(payee, peer)) this.end(reference, delivered, note);
   }
 
   private end(reference: Uint8Array, delivered: boolean, note: string): void {
-    const key = toHex(reference);
-    const purchase = this.open.get(key);
+    const purchase = this.purchases.get(reference);
     if (!purchase) return;
-    this.open.delete(key);
+    this.run(this.purchases.remove(reference));
+    const key = toHex(reference);
+    this.settled.delete(key);
+    this.fresh.delete(key);
     const { product } = purchase;
-    if (delivered) this.host?.tell({ type: "bought", reference: purchase.reference, product });
-    else this.host?.tell({ type: "notDelivered", reference: purchase.reference, note });
-    purchase.done(delivered, note);
+    if (delivered) this.host.tell({ type: "bought", reference: purchase.reference, product });
+    else this.host.tell({ type: "notDelivered", reference: purchase.reference, note });
+    this.waiting.get(key)?.(delivered, note);
+    this.waiting.delete(key);
   }
 
   private rejected({ command, reason }: Extract<ChannelEvent, { type: "rejected" }>): void {
@@ -177,15 +273,9 @@ export class PayerApp implements App {
     }
     if (command.type === "addHtlc") this.end(command.paymentHash, false, reason);
   }
+}
 
-  /** The link was lost meanwhile: what is settled was credited, and the word of its delivery may be lost. */
-  private askAgain(channelId: ChannelId): void {
-    const { host } = this;
-    const peer = host?.node.record(channelId)?.remoteNodeId;
-    if (!host || !peer) return;
-    for (const { channelId: id, reference, preimage, stage } of this.open.values()) {
-      if (!equal(id, channelId) || stage !== "settled") continue;
-      host.node.sendService(peer, { type: "delivery_request", reference: preimage ?? reference });
-    }
-  }
+/** The strings of a message are its own; its numbers too: byte strings would be views. */
+function copyOf(list: MessageNamed<"price_list">): MessageNamed<"price_list"> {
+  return { ...list, products: list.products.map((product) => ({ ...product })) };
 }

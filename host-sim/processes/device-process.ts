@@ -1,6 +1,6 @@
 /** A virtual device as a process of its own: the firmware's portable code on an emulated flash file and real serial ports. */
 import { randomBytes } from "node:crypto";
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { closeLocally } from "../../core/chain/monitor/close-locally.ts";
@@ -69,8 +69,15 @@ function makeApp(name: string): App {
   return new VendingApp({
     machine: required("name"),
     products: products.map((one) => ({ ...one, priceMsat: milliSatoshi(one.priceMsat) })),
-    deliver: () => Promise.resolve(), // the virtual motor and its sensor: always a product falls
+    ...virtualMotor(join(required("folder"), "fallen")),
   });
+}
+
+/** Always a product falls; the counter at its sensor is a file, which a power cut does not reset. */
+function virtualMotor(counter: string) {
+  const fallen = () => (existsSync(counter) ? Number(readFileSync(counter, "utf8")) : 0);
+  const deliver = async () => writeFileSync(counter, String(fallen() + 1));
+  return { deliver, fallen };
 }
 
 async function main(): Promise<void> {
