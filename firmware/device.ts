@@ -105,6 +105,7 @@ export class Device {
         onTip: (height, isSynced) => {
           this.unsyncedMsat = 0;
           events.onTip(height, isSynced);
+          this.guarded(() => this.running && options.app.onTip?.());
         },
         onProven: (id, height) => events.onProven(id, height),
         onRefused: (reason) => events.onAlarm(`refused from the gateway: ${reason}`),
@@ -252,7 +253,14 @@ export class Device {
   private openingFailed(id: ChannelId): void {
     const funding = this.openings.get(toHex(id));
     this.openings.delete(toHex(id));
-    if (!funding) return;
+    if (funding) this.giveBack(funding);
+  }
+
+  private giveBack(funding: Txid): void {
+    const isInUse = this.node.channels().some(({ channel }) => {
+      return channel.kind === "live" && equal(channel.record.terms.fundingOutpoint.txid, funding);
+    });
+    if (isInUse) return;
     const release: Message = { type: "funding_release", txid: funding, broadcast: false };
     this.node.sendService(this.options.gatewayId, release);
   }
@@ -261,7 +269,11 @@ export class Device {
     const id = channelId(message.temporaryChannelId.slice());
     const key = toHex(id);
     // A gateway has a say in openings that asked for its coins, and in no other channel.
-    if (!this.openings.has(key) || this.openings.get(key) !== undefined) return;
+    if (!this.openings.has(key)) {
+      if (message.txid) this.giveBack(txid(message.txid.slice()));
+      return;
+    }
+    if (this.openings.get(key) !== undefined) return;
     if (message.txid) {
       const outpoint = { txid: txid(message.txid.slice()), vout: message.vout };
       this.openings.set(key, outpoint.txid);

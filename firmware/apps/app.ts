@@ -33,6 +33,8 @@ export interface App {
   readonly takesPayments: boolean;
   start(host: AppHost): Promise<void>;
   onPeer(peer: PublicKey, connected: boolean): void;
+  /** The chain was heard of: what had to wait for it may go on. */
+  onTip?(): void;
   onChannelEvent(id: ChannelId, event: ChannelEvent): void;
   /** True where the message was the app's. */
   onMessage(peer: PublicKey, message: Message): boolean;

@@ -213,7 +213,15 @@ export class PayerApp implements App {
           htlcs.some((htlc) => htlc.offeredByLocal && equal(htlc.paymentHash, reference)) ||
           updates.some((one) => one.type === "add" && equal(one.htlc.paymentHash, reference));
     if (!isPaid || !record) this.end(reference, false, "power failed before it was paid");
-    else if (reference.length === REFERENCE_BYTES) this.settled.add(toHex(reference));
+    else if (reference.length === REFERENCE_BYTES) {
+      // Signed, and perhaps never heard: it is asked about when it is irrevocable.
+      const isUnderWay = updates.some(
+        (one) =>
+          one.type === "push" &&
+          unpackPayments(one.payments).some((payment) => equal(payment.reference, reference)),
+      );
+      if (!isUnderWay) this.settled.add(toHex(reference));
+    }
   }
 
   /** It may have been served over a link that is gone, with its word lost. */

@@ -16,6 +16,8 @@ export interface RefundsHost {
   push(channelId: ChannelId, payments: Uint8Array): void;
   /** It is signed and durable: the money goes back, here or on chain. */
   onRefunded(arrival: Arrival, reason: string): void;
+  /** It cannot be signed now, and is tried again: told once. */
+  onDelayed(arrival: Arrival, reason: string): void;
 }
 
 interface Refund {
@@ -24,6 +26,8 @@ interface Refund {
   readonly payment: Payment;
   /** It was asked for and not yet answered. */
   asked: boolean;
+  /** The payer knows that it has to wait. */
+  told: boolean;
 }
 
 /** Asked twice, it is paid once: the reference says which payment goes back (rule `credited-once`, the payer's half). */
@@ -44,7 +48,7 @@ export class Refunds {
     const key = toHex(reference);
     if (this.owed.has(key)) return false;
     const payment = { reference, amountMsat: arrival.amountMsat };
-    this.owed.set(key, { arrival, reason, payment, asked: false });
+    this.owed.set(key, { arrival, reason, payment, asked: false, told: false });
     return true;
   }
 
@@ -89,7 +93,14 @@ export class Refunds {
       ({ reference }) => this.owed.get(toHex(reference)) ?? [],
     );
     if (refunds.length > 1) for (const refund of refunds) this.push([refund]);
-    else for (const refund of refunds) refund.asked = false;
+    else for (const refund of refunds) this.delayed(refund);
+  }
+
+  private delayed(refund: Refund): void {
+    refund.asked = false;
+    if (refund.told) return;
+    refund.told = true;
+    this.host.onDelayed(refund.arrival, refund.reason);
   }
 
   private push(refunds: readonly Refund[]): void {

@@ -41,6 +41,7 @@ const CLTV_EXPIRY_DELTA = 40;
 /** Bytes of a `delivery`'s note. */
 const MAX_NOTE = 128;
 const NOT_ARRIVED = "this payment did not arrive";
+const OWED = "your money is given back as soon as it can be";
 const REFUNDED = "your money was given back";
 
 export class VendingApp implements App {
@@ -69,6 +70,10 @@ export class VendingApp implements App {
       store,
       push: (channelId, payments) => node.command(channelId, { type: "push", payments }),
       onRefunded: (arrival, reason) => this.run(this.refunded(arrival, reason)),
+      onDelayed: (arrival, reason) => {
+        if (arrival.isDuplicate) return;
+        this.report(arrival.channelId, arrival.reference, false, `${reason}: ${OWED}`);
+      },
     });
     await this.afterPowerCut();
     this.serve();
@@ -81,6 +86,10 @@ export class VendingApp implements App {
     } else {
       this.connected.delete(toHex(peer));
     }
+  }
+
+  onTip(): void {
+    this.serve();
   }
 
   onChannelEvent(id: Arrival["channelId"], event: ChannelEvent): void {
@@ -358,7 +367,7 @@ export class VendingApp implements App {
       node.command(channelId, { type: "failHtlc", htlcId, reason: ascii(reason) });
     const isThis = invoice?.taken?.htlcId === htlcId && equal(invoice.taken.channelId, channelId);
     if (!invoice || !product || (invoice.taken && !isThis)) fail("unknown payment hash");
-    else if (!isThis && declined) fail("declined: the machine is offline");
+    else if (!isThis && declined) fail(declined);
     else if (!isThis && htlc.amountMsat !== product.priceMsat) fail("wrong amount");
     else if (!isThis && htlc.cltvExpiry < node.height + CLTV_EXPIRY_DELTA / 2) {
       fail("expires too soon");
