@@ -1,4 +1,4 @@
-/** A device's view of Bitcoin through its gateway: headers and merkle branches are checked here, the gateway is not trusted (DESIGN "On-chain"). */
+/** A device's view of Bitcoin through its gateway: headers and merkle branches are checked here, the gateway is not trusted (DESIGN "On-chain", rule `device-trusts-nobody`). */
 import {
   blockHash,
   type Checkpoint,
