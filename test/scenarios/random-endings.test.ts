@@ -12,8 +12,12 @@ const SEEDS = Array.from({ length: COUNT }, (_, i) => FIRST + i);
 const MAX_BLOCKS = 90;
 const WEATHER_BLOCKS = 40;
 
-/** A commitment waits for a funding that a reorganisation took away, or the other side's pays more for longer. */
-const EXPLAINED = /commitment:\w+: .*(truc-(spends-nontruc|ancestors)|insufficient fee)/;
+/**
+ * A commitment waits for a funding that a reorganisation took away, or the other side's pays more for longer; or a sweep
+ * of our own from before a restart waits in the mempool and pays as much as the one made again.
+ */
+const EXPLAINED =
+  /commitment:\w+: .*(truc-(spends-nontruc|ancestors)|insufficient fee)|sweep:\w+: insufficient fee/;
 
 type Draw = (below: number) => number;
 
