@@ -46,7 +46,7 @@ async function main(): Promise<number> {
   if (chain === "bitcoind") findBitcoind();
   timeline.heading("A gateway, a buyer and a vending machine");
   if (noPorts) timeline.say("note", `sockets stand in for serial ports: ${noPorts}`);
-  const world = await World.create({
+  const world = new World({
     chain,
     cables: noPorts ? "socket" : "pty",
     onProgress: (line) => timeline.say("chain", line),
@@ -58,10 +58,15 @@ async function main(): Promise<number> {
       }
     },
   });
-  const stop = () => void world.close().finally(() => process.exit(130));
-  process.once("SIGINT", stop);
-  process.once("SIGTERM", stop);
+  const stop = (signal: NodeJS.Signals) => {
+    timeline.say("note", `${signal}: everything is stopped and removed`);
+    process.exitCode = INTERRUPTED;
+    void world.close();
+  };
+  process.on("SIGINT", stop);
+  process.on("SIGTERM", stop);
   try {
+    await world.start();
     const name = await world.chain<string>("chainName");
     for (const role of ["gateway", "vending", "buyer"] as const) {
       const { nodeId, crypto, store } = world.started[role] ?? {};
@@ -84,22 +89,29 @@ async function main(): Promise<number> {
     return ok ? 0 : 1;
   } finally {
     await world.close();
+    process.off("SIGINT", stop);
+    process.off("SIGTERM", stop);
   }
 }
+
+const INTERRUPTED = 130;
 
 main().then(
   (code) => {
     process.exitCode = code;
   },
   (cause: unknown) => {
+    const isStopped = process.exitCode === INTERRUPTED;
     const text = cause instanceof Error ? cause.message : String(cause);
-    process.stderr.write(`demo: ${text}\n`);
+    if (!isStopped) process.stderr.write(`demo: ${text}\n`);
     if (!(cause instanceof BitcoindUnavailable) && process.env.DEBUG && cause instanceof Error) {
       process.stderr.write(`${cause.stack}\n`);
     }
     if (process.argv.includes("--json")) {
-      process.stdout.write(`${JSON.stringify({ result: "failed", reason: text })}\n`);
+      process.stdout.write(
+        `${JSON.stringify({ result: "failed", reason: isStopped ? "stopped" : text })}\n`,
+      );
     }
-    process.exitCode = 1;
+    if (!isStopped) process.exitCode = 1;
   },
 );

@@ -1,7 +1,7 @@
 /** The demo's busiest scene: a hundred purchases by push, through a pulled cable and a power cut, and one by HTLC. */
 import type { JsonObject } from "../processes/control.ts";
 import { isChannel, isPeer, type Stage } from "./stage.ts";
-import { sat, shortId } from "./timeline.ts";
+import { sat } from "./timeline.ts";
 import { HTLC_PRODUCT, PRODUCTS } from "./world.ts";
 
 const PUSHES = 100;
@@ -83,7 +83,7 @@ export class Shopping {
         if (!unpaid && !away) return outcome;
         this.stage.timeline.say("buyer", `nothing was paid (${outcome.note}): tries again`);
       } catch (cause) {
-        if (attempt > 200) throw cause;
+        if (attempt > 200 || this.stage.world.isClosed) throw cause;
       }
       await new Promise((wake) => setTimeout(wake, 100));
     }
@@ -166,7 +166,7 @@ export class Shopping {
     const wire = world.cable("buyer-vending").bytes - bytes;
     timeline.say(
       "vending",
-      `HTLC ${shortId(outcome.reference)}: ${HTLC_PRODUCT.priceMsat / 1000} sat for a ${HTLC_PRODUCT.name} in ${ms.toFixed(1)} ms, ${wire} bytes`,
+      `HTLC ${outcome.reference}: ${HTLC_PRODUCT.priceMsat / 1000} sat for a ${HTLC_PRODUCT.name} in ${ms.toFixed(1)} ms, ${wire} bytes`,
       { ms, bytes: wire },
     );
   }

@@ -16,6 +16,8 @@ export interface StoryResult {
 const GATEWAY_CHANNEL = { fundingSatoshis: 500_000, pushMsat: 120_000_000 } as const;
 const SHOP_CHANNEL = { fundingSatoshis: 400_000, pushMsat: 10_000_000 } as const;
 
+const OPENINGS_AT_MOST = 5;
+
 export async function tellStory(world: World, timeline: Timeline): Promise<StoryResult> {
   const story = new Story(world, timeline);
   await story.openChannels();
@@ -55,14 +57,21 @@ class Story {
       `opens a channel to the buyer: ${sat(GATEWAY_CHANNEL.fundingSatoshis)}, of which it gives ${sat(GATEWAY_CHANNEL.pushMsat / 1000)}`,
     );
     const buyer = world.ids.buyer as string;
-    await world.call("gateway", "open", { peer: buyer, ...GATEWAY_CHANNEL });
-    this.gatewayChannelId = await this.ready("gateway", "buyer");
+    this.gatewayChannelId = await this.ready(
+      "gateway",
+      "buyer",
+      await this.opened("gateway", { peer: buyer, ...GATEWAY_CHANNEL }),
+    );
     timeline.say(
       "buyer",
       `opens a channel to the vending machine: ${sat(SHOP_CHANNEL.fundingSatoshis)}, funded by the gateway's wallet`,
     );
-    await world.call("buyer", "open", { peer: world.ids.vending as string, ...SHOP_CHANNEL });
-    this.shopId = await this.ready("buyer", "vending");
+    const vending = world.ids.vending as string;
+    this.shopId = await this.ready(
+      "buyer",
+      "vending",
+      await this.opened("buyer", { peer: vending, ...SHOP_CHANNEL }),
+    );
     this.kept = await world.call("buyer", "signedCommitment", { channel: this.shopId });
     this.shopping = new Shopping(this.stage, this.shopId, SHOP_CHANNEL.pushMsat);
     await this.shopping.holdings();
@@ -74,19 +83,38 @@ class Story {
     this.timeline.say(a === "gateway" ? a : (a as "buyer"), `speaks with the ${b} over BOLT 8`);
   }
 
-  /** Mines until both sides have seen channel_ready; the id of the channel. */
-  private async ready(opener: Role, acceptor: Role): Promise<string> {
+  /** On a busy machine a link may be taken for dead in the middle of it: then nothing was paid, and it is tried again. */
+  private async opened(opener: Role, params: JsonObject): Promise<string> {
     const { world, timeline } = this;
-    const created = await world.until(
-      `${opener} to create its channel`,
-      (e) => isChannel(e, opener, "created") && e.fields.broadcastFunding === true,
-    );
-    const id = created.fields.channelId as string;
+    for (let attempt = 1; ; attempt++) {
+      const since = world.log.length;
+      try {
+        await world.call(opener, "open", params);
+        const outcome = await world.until(
+          `${opener} to create its channel`,
+          (e) =>
+            isChannel(e, opener, "openFailed") ||
+            (isChannel(e, opener, "created") && e.fields.broadcastFunding === true),
+          since,
+        );
+        if (outcome.fields.type === "created") return outcome.fields.channelId as string;
+        if (attempt >= OPENINGS_AT_MOST) throw new Error(`${outcome.fields.reason}`);
+        timeline.say(opener, `tries again: ${outcome.fields.reason}`);
+      } catch (cause) {
+        if (attempt >= OPENINGS_AT_MOST || world.isClosed) throw cause;
+      }
+      await new Promise((wake) => setTimeout(wake, 500));
+    }
+  }
+
+  /** Mines until both sides have seen channel_ready; the id of the channel. */
+  private async ready(opener: Role, acceptor: Role, id: string): Promise<string> {
+    const { world, timeline } = this;
     const info = await this.stage.channel(opener, id);
     const funding = { txid: info.fundingTxid, vout: info.fundingVout, amount: info.capacitySat };
     this.fundings.push(funding);
     await world.chain("follow", { txid: funding.txid, vout: funding.vout });
-    timeline.say("chain", `funding transaction ${shortId(funding.txid)}`, { txid: funding.txid });
+    timeline.say("chain", `funding transaction ${funding.txid}`, { txid: funding.txid });
     const proven = (role: Role) => (e: WorldEvent) =>
       e.from === role && e.event === "proven" && e.fields.txid === funding.txid;
     const isReady = (role: Role) => (e: WorldEvent) =>
@@ -124,7 +152,7 @@ class Story {
     );
     timeline.say(
       "gateway",
-      `closes its channel with the buyer and pays the fee it chose: ${shortId(closing.fields.txid as string)}`,
+      `closes its channel with the buyer and pays the fee it chose: ${closing.fields.txid}`,
       { txid: closing.fields.txid as string },
     );
     await this.stage.mineUntil("both sides to see the close buried", () =>
@@ -134,7 +162,12 @@ class Story {
           .some((e) => isChannel(e, role, "closed") && e.fields.id === this.gatewayChannelId),
       ),
     );
-    timeline.say("buyer", "has its balance on chain");
+    const { held } = await this.audit(this.fundings.slice(0, 1));
+    timeline.say(
+      "note",
+      `on chain the gateway has ${sat(held.gateway)} of it, the buyer ${sat(held.buyer)}`,
+      { held },
+    );
   }
 
   async cheat(): Promise<void> {
@@ -151,7 +184,7 @@ class Story {
     );
     const since = world.log.length;
     const { txid } = await world.chain<{ txid: string }>("cheat", { raw });
-    timeline.say("cheat", `publishes it, with a child that pays for it: ${shortId(txid)}`, {
+    timeline.say("cheat", `publishes it, with a child that pays for it: ${txid}`, {
       txid,
     });
     await this.stage.mineUntil("the vending machine to see the fraud", () =>
@@ -179,6 +212,16 @@ class Story {
     if (claimed.length === 0 || lost.length > 0)
       throw new Error("the penalty did not take everything");
     this.penalties++;
+    const penalty = world.log
+      .slice(since)
+      .findLast((e) => e.event === "published" && e.fields.purpose === "penalty" && e.fields.txid);
+    timeline.say(
+      "chain",
+      `the penalty is buried: ${penalty?.fields.txid ?? "(of another's coins)"}`,
+      {
+        txid: penalty?.fields.txid ?? "",
+      },
+    );
     timeline.say(
       "vending",
       `took everything: ${sat(taken)} instead of its ${sat(before.toLocalMsat / 1000)}`,
@@ -191,20 +234,12 @@ class Story {
   async account(): Promise<StoryResult> {
     const { world, timeline } = this;
     timeline.heading("Who holds what");
-    const scripts = {
-      gateway: world.started.gateway?.payoutScript as string,
-      buyer: ((await world.call<JsonObject>("buyer", "info")).payoutScript ?? "") as string,
-      vending: ((await world.call<JsonObject>("vending", "info")).payoutScript ?? "") as string,
-    };
-    const audit = await world.chain<Audit>("audit", {
-      fundings: this.fundings as unknown as Json,
-      scripts: Object.values(scripts),
-    });
+    const { audit, held } = await this.audit(this.fundings);
     const rows: [string, number][] = [
       ["put into two channels", audit.funded],
-      ["gateway", audit.held[scripts.gateway] ?? 0],
-      ["buyer", audit.held[scripts.buyer] ?? 0],
-      ["vending machine", audit.held[scripts.vending] ?? 0],
+      ["gateway", held.gateway],
+      ["buyer", held.buyer],
+      ["vending machine", held.vending],
       ["fees of the closing transactions", audit.fees],
       ["anchors, spent for fees", audit.anchors],
       ["unaccounted for", audit.unaccounted],
@@ -214,12 +249,12 @@ class Story {
       "note",
       `${world.wireBytes} bytes went over three cables; ${audit.transactions.length} transactions ended two channels`,
       {
-        held: audit.held as unknown as Json,
+        held,
         fees: audit.fees,
         wireBytes: world.wireBytes,
       },
     );
-    this.checkBalances(audit, scripts);
+    this.checkBalances(held);
     return {
       pushes: this.shopping?.pushes ?? 0,
       htlcs: this.shopping?.htlcs ?? 0,
@@ -228,10 +263,23 @@ class Story {
     };
   }
 
+  /** By the chain's own set of unspent outputs. */
+  private async audit(fundings: readonly Funding[]) {
+    const { world } = this;
+    const scriptOf = async (role: Role): Promise<string> =>
+      (await world.call<{ payoutScript: string }>(role, "info")).payoutScript;
+    const gateway = world.started.gateway?.payoutScript as string;
+    const [buyer, vending] = [await scriptOf("buyer"), await scriptOf("vending")];
+    const audit = await world.chain<Audit>("audit", {
+      fundings: fundings as unknown as Json,
+      scripts: [gateway, buyer, vending],
+    });
+    const of = (script: string) => audit.held[script] ?? 0;
+    return { audit, held: { gateway: of(gateway), buyer: of(buyer), vending: of(vending) } };
+  }
+
   /** What the payments say must be what the chain says. */
-  private checkBalances(audit: Audit, scripts: Record<Role, string>): void {
-    const vending = audit.held[scripts.vending] ?? 0;
-    const buyer = audit.held[scripts.buyer] ?? 0;
+  private checkBalances({ vending, buyer }: Readonly<Record<Role, number>>): void {
     if (buyer !== GATEWAY_CHANNEL.pushMsat / 1000) {
       throw new Error(
         `the buyer holds ${buyer} sat, its first channel had ${GATEWAY_CHANNEL.pushMsat / 1000}`,

@@ -40,6 +40,17 @@ export interface WorldOptions {
 const TSX = ["--import", "tsx"];
 const WAIT_MS = 30_000;
 
+/** What is being started when all is to end may take so long to stop (a node that loads, a download). */
+const BEGINNING_MS = 15_000;
+
+/** Somebody asked the demo to end. */
+export class Stopped extends Error {
+  override readonly name = "Stopped";
+  constructor() {
+    super("stopped");
+  }
+}
+
 export class World {
   readonly folder = mkdtempSync(join(tmpdir(), "picobolt-demo-"));
   readonly log: WorldEvent[] = [];
@@ -51,16 +62,20 @@ export class World {
   private desk: ChainDesk | undefined;
   private readonly listeners = new Set<() => void>();
   private closed = false;
+  private closing: Promise<void> | undefined;
 
-  private constructor(private readonly options: WorldOptions) {}
+  private beginning: Promise<void> | undefined;
 
-  static async create(options: WorldOptions): Promise<World> {
-    const world = new World(options);
+  /** Nothing runs yet. */
+  constructor(private readonly options: WorldOptions) {}
+
+  /** Starts everything; what was started is stopped again where something fails. */
+  async start(): Promise<void> {
+    this.beginning = this.begin();
     try {
-      await world.begin();
-      return world;
+      await this.beginning;
     } catch (cause) {
-      await world.close();
+      await this.close();
       throw cause;
     }
   }
@@ -69,11 +84,13 @@ export class World {
     const { chain, cables, onProgress } = this.options;
     if (chain === "bitcoind") {
       this.lab = await createLab({ chain, onProgress });
+      this.checkOpen();
       await this.lab.wallet("picobolt");
       this.desk = await ChainDesk.open(this.lab, chooseCrypto());
     }
     for (const name of ["gateway-buyer", "gateway-vending", "buyer-vending"]) {
       this.cables[name] = await Cable.lay(this.folder, name, cables);
+      this.checkOpen();
     }
     await this.startGateway();
     await this.startVending();
@@ -114,7 +131,7 @@ export class World {
     const end = Date.now() + timeoutMs;
     for (let event = found(); ; event = found()) {
       if (event) return event;
-      if (this.closed) throw new Error(`stopped while waiting for ${what}`);
+      this.checkOpen();
       if (Date.now() > end) throw new Error(`waited ${timeoutMs / 1000} s in vain for ${what}`);
       await this.change(Math.min(250, end - Date.now() + 1));
     }
@@ -132,7 +149,8 @@ export class World {
     });
   }
 
-  private async start(role: Role, words: readonly string[]): Promise<void> {
+  private async run(role: Role, words: readonly string[]): Promise<void> {
+    this.checkOpen();
     const since = this.log.length;
     const process = new ControlledProcess(role, words, (event, fields) => {
       const told = { from: role, event, fields };
@@ -167,7 +185,7 @@ export class World {
           connection.cookieFile,
         ]
       : ["--chain", "sim", "--store", "memory"];
-    await this.start("gateway", [
+    await this.run("gateway", [
       ...[process.execPath, ...TSX, script, "--folder", join(this.folder, "gateway"), ...chain],
       ...["--policy", JSON.stringify(POLICY)],
       ...["--link", this.cable("gateway-buyer").ends[0]],
@@ -191,7 +209,7 @@ export class World {
 
   private startDevice(role: "buyer" | "vending", app: string, links: readonly string[]) {
     const script = join(import.meta.dirname, "../processes/device-process.ts");
-    return this.start(role, [
+    return this.run(role, [
       ...[process.execPath, ...TSX, script, "--name", role, "--app", app],
       ...["--folder", join(this.folder, role), "--gateway", this.ids.gateway as string],
       ...["--policy", JSON.stringify(POLICY)],
@@ -205,11 +223,31 @@ export class World {
     await this.processes[role]?.kill();
   }
 
+  /** It was asked to end while something was being started: that is stopped too, and nothing more begins. */
+  private checkOpen(): void {
+    if (this.closed) throw new Stopped();
+  }
+
+  get isClosed(): boolean {
+    return this.closed;
+  }
+
   async close(): Promise<void> {
-    if (this.closed) return;
     this.closed = true;
+    this.closing ??= this.end();
+    await this.closing;
+  }
+
+  private async end(): Promise<void> {
     for (const listener of [...this.listeners]) listener();
-    for (const role of ["buyer", "vending", "gateway"] as const) await this.processes[role]?.stop();
+    const stopAll = async () => {
+      for (const role of ["buyer", "vending", "gateway"] as const)
+        await this.processes[role]?.stop();
+    };
+    await stopAll();
+    const patience = new Promise((wake) => setTimeout(wake, BEGINNING_MS).unref());
+    await Promise.race([this.beginning?.catch(() => {}), patience]);
+    await stopAll();
     for (const cable of Object.values(this.cables)) await cable?.close();
     await this.lab?.close();
     rmSync(this.folder, { recursive: true, force: true });

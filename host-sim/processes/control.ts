@@ -16,6 +16,8 @@ export type Methods = Readonly<Record<string, (params: JsonObject) => unknown>>;
 
 /** The side that is run: answers requests from standard input; ends when it closes. */
 export function serveControl(methods: Methods, onEnd: () => void): void {
+  // Ctrl-C reaches every process of the terminal: whoever runs this one ends it in order, by closing its input.
+  process.on("SIGINT", () => {});
   const lines = createInterface({ input: process.stdin as Readable });
   lines.on("line", (line) => void answer(methods, line));
   lines.on("close", onEnd);

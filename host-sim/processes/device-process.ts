@@ -47,8 +47,8 @@ const { values } = parseArgs({
     products: { type: "string", default: "[]" },
     policy: { type: "string", default: "{}" },
     seed: { type: "string" },
-    "ping-ms": { type: "string", default: "500" },
-    "dead-ms": { type: "string", default: "1500" },
+    "ping-ms": { type: "string", default: "1000" },
+    "dead-ms": { type: "string", default: "3000" },
   },
 });
 
@@ -108,7 +108,7 @@ async function main(): Promise<void> {
     timing: {
       pingAfterMs: Number(values["ping-ms"]),
       deadAfterMs: Number(values["dead-ms"]),
-      handshakeTimeoutMs: 1500,
+      handshakeTimeoutMs: 3000,
       minBackoffMs: 100,
       maxBackoffMs: 1000,
     },

@@ -86,9 +86,9 @@ async function main(): Promise<void> {
     wallet,
     policy: JSON.parse(values.policy ?? "{}") as Partial<ChannelPolicy>,
     timing: {
-      pingAfterMs: 500,
-      deadAfterMs: 1500,
-      handshakeTimeoutMs: 1500,
+      pingAfterMs: 1000,
+      deadAfterMs: 3000,
+      handshakeTimeoutMs: 3000,
       minBackoffMs: 100,
       maxBackoffMs: 1000,
     },
