@@ -39,6 +39,15 @@ async function main(): Promise<number> {
   }
   const { chain } = values;
   const timeline = new Timeline(values.json);
+  let world: World | undefined;
+  const stop = (signal: NodeJS.Signals) => {
+    timeline.say("note", `${signal}: everything is stopped and removed`);
+    process.exitCode = INTERRUPTED;
+    if (world) void world.close();
+    else process.exit();
+  };
+  process.on("SIGINT", stop);
+  process.on("SIGTERM", stop);
   const noPorts = hasSocat()
     ? await whyNoSerialLinks()
     : "socat is missing, which makes them (Debian: apt install socat)";
@@ -46,7 +55,7 @@ async function main(): Promise<number> {
   if (chain === "bitcoind") findBitcoind();
   timeline.heading("A gateway, a buyer and a vending machine");
   if (noPorts) timeline.say("note", `sockets stand in for serial ports: ${noPorts}`);
-  const world = new World({
+  world = new World({
     chain,
     cables: noPorts ? "socket" : "pty",
     onProgress: (line) => timeline.say("chain", line),
@@ -58,13 +67,6 @@ async function main(): Promise<number> {
       }
     },
   });
-  const stop = (signal: NodeJS.Signals) => {
-    timeline.say("note", `${signal}: everything is stopped and removed`);
-    process.exitCode = INTERRUPTED;
-    void world.close();
-  };
-  process.on("SIGINT", stop);
-  process.on("SIGTERM", stop);
   try {
     await world.start();
     const name = await world.chain<string>("chainName");

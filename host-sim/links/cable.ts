@@ -3,7 +3,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { closeSync, constants, existsSync, openSync } from "node:fs";
 import type { Server, Socket } from "node:net";
 import { join } from "node:path";
-import { listenSocket } from "./socket-link.ts";
+import { listenSocket, MAX_WAITING_BYTES } from "./socket-link.ts";
 
 export type CableKind = "pty" | "socket";
 
@@ -53,11 +53,20 @@ class End {
     this.holder = openSync(this.base, constants.O_RDWR | constants.O_NOCTTY);
   }
 
+  /** Resolves when socat is gone too; a second call does nothing. */
   async close(): Promise<void> {
-    if (this.holder !== undefined) closeSync(this.holder);
+    const { holder, socat, server } = this;
+    this.holder = undefined;
+    this.socat = undefined;
+    this.server = undefined;
+    if (holder !== undefined) closeSync(holder);
     this.socket?.destroy();
-    this.socat?.kill();
-    await new Promise<void>((done) => (this.server ? this.server.close(() => done()) : done()));
+    if (socat && socat.exitCode === null && socat.signalCode === null) {
+      const gone = new Promise((resolve) => socat.once("exit", resolve));
+      socat.kill();
+      await gone;
+    }
+    if (server) await new Promise<void>((done) => server.close(() => done()));
   }
 }
 
@@ -93,7 +102,9 @@ export class Cable {
   }
 
   private carry(bytes: Uint8Array, to: End): void {
-    if (this.pulled) this.lostBytes += bytes.length;
-    else if (to.socket?.writable) to.socket.write(bytes);
+    const { socket } = to;
+    const isFull = socket !== undefined && socket.writableLength > MAX_WAITING_BYTES;
+    if (this.pulled || isFull) this.lostBytes += bytes.length;
+    else if (socket?.writable) socket.write(bytes);
   }
 }

@@ -1,10 +1,9 @@
 /** A serial port as a link: what a board's UART or USB CDC is to its host (serialport). */
 import { SerialPort } from "serialport";
 import type { Link } from "../../core/ports/link.ts";
+import { MAX_WAITING_BYTES } from "./socket-link.ts";
 
 export const BAUD_RATE = 115_200;
-/** Bytes waiting for a port that takes none (a cut cable): more are lost, as they would be on a wire. */
-const MAX_WAITING_BYTES = 256 * 1024;
 
 export class SerialLink implements Link {
   readonly kind = "stream";

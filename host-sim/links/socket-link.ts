@@ -2,6 +2,9 @@
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import type { Link } from "../../core/ports/link.ts";
 
+/** Bytes waiting for whoever does not read them: more are lost, as they would be on a wire. */
+export const MAX_WAITING_BYTES = 256 * 1024;
+
 export class SocketLink implements Link {
   readonly kind = "stream";
   onBytes: (bytes: Uint8Array) => void = () => {};
@@ -17,6 +20,7 @@ export class SocketLink implements Link {
   }
 
   send(bytes: Uint8Array): void {
+    if (this.socket.writableLength > MAX_WAITING_BYTES) return;
     if (this.socket.writable) this.socket.write(bytes);
   }
 
