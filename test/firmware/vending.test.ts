@@ -20,7 +20,9 @@ const FLASH_BYTES = 512 * 1024;
 class Motor {
   fallen = 0;
   broken = false;
+  stuck = false;
   readonly deliver = async (): Promise<void> => {
+    if (this.stuck) await new Promise(() => {});
     if (this.broken) throw new Error("it did not come out");
     this.fallen++;
   };
@@ -264,6 +266,32 @@ describe("a payer", () => {
   });
 });
 
+describe("a machine that loses power while its motor turns", () => {
+  it.each([
+    ["delivers what its counter did not see fall", true],
+    ["without a counter gives the money back", false],
+  ])("%s", async (_, counted) => {
+    const flash = new NorFlash({ size: FLASH_BYTES });
+    await setUp(new FlashLogStore(flash), counted);
+    const before = balance();
+    motor.stuck = true;
+    payer.payer.buy(id, TEA.id).catch(() => {});
+    await lab.flow();
+    expect(balance() - before).toBe(TEA.priceMsat);
+    motor.stuck = false;
+    machine.store = new FlashLogStore(new NorFlash({ size: FLASH_BYTES, image: flash.image() }));
+    await lab.crash(machine, [reversed(cable), reversed(gatewayCables[1] as Cable)]);
+    // Nobody asks: the payer has gone.
+    await lab.crash(payer, [gatewayCables[0] as Cable]);
+    payer.device.node.sendService = () => true;
+    cable = lab.connect(payer, machine);
+    await lab.flow(30);
+    expect(motor.fallen).toBe(counted ? 1 : 0);
+    expect(balance() - before).toBe(counted ? TEA.priceMsat : 0);
+    expect(machine.appEvents(counted ? "delivered" : "refunded")).toHaveLength(1);
+  });
+});
+
 describe("a machine on flash that loses power", () => {
   it.each([
     ["with a counter of what fell", true],
@@ -306,6 +334,31 @@ describe("a machine on flash that loses power", () => {
       expect(new Set(each).size).toBe(each.length);
     },
   );
+
+  it("at any step gives wrong payments back once, and delivers nothing for them", async () => {
+    let flash = new NorFlash({ size: FLASH_BYTES });
+    await setUp(new FlashLogStore(flash));
+    const before = balance();
+    const started = flash.steps;
+    push(TEA.id, 5_000, 200);
+    await lab.flow();
+    const stepsOfOne = flash.steps - started;
+    expect(balance()).toBe(before);
+    for (let step = 0; step < stepsOfOne; step++) {
+      flash.failAt(flash.steps + step, step);
+      push(TEA.id, 5_000, step);
+      await lab.flow();
+      flash = new NorFlash({ size: FLASH_BYTES, image: flash.image() });
+      machine.store = new FlashLogStore(flash);
+      await lab.crash(machine, [reversed(cable), reversed(gatewayCables[1] as Cable)]);
+      gatewayCables[1] = lab.connect(machine);
+      cable = lab.connect(payer, machine);
+      await lab.flow(30);
+      expect(balance(), `step ${step}`).toBe(before);
+    }
+    expect(motor.fallen).toBe(0);
+    expect(await machine.store.getValue("app/inbox")).toHaveLength(1 + 4 + 5 + 1); // nothing waits
+  });
 });
 
 /** The same cable, whose first end is the one that goes. */
