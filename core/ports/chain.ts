@@ -83,8 +83,11 @@ export interface ChainWallet {
   fundChild(request: ChildRequest): Promise<Uint8Array>;
   /** Adds inputs and change to a transaction whose inputs are signed SINGLE|ANYONECANPAY (index i pays output i). */
   addFee(raw: Uint8Array, inputs: readonly TxOutput[], feeratePerKw: number): Promise<Uint8Array>;
-  /** Gives coins that were set aside by `fund` but never broadcast back to the wallet. */
-  release(raw: Uint8Array): Promise<void>;
+  /**
+   * Gives coins that were set aside by `fund` but never broadcast back to the wallet; not those of `named`: whoever asked
+   * for the transaction put them in, and may have named a coin that is set aside for something else.
+   */
+  release(raw: Uint8Array, named?: readonly Outpoint[]): Promise<void>;
 }
 
 export interface ChildRequest {

@@ -258,7 +258,9 @@ export class Publication {
 
   async #release(paid: Uint8Array | undefined): Promise<void> {
     try {
-      if (paid) await this.ports.wallet.release(paid);
+      if (paid === undefined) return;
+      const named = parseTransaction(this.#wanted.raw).inputs.map(({ outpoint }) => outpoint);
+      await this.ports.wallet.release(paid, named);
     } catch {
       // The coins stay set aside until the wallet's node restarts; nothing is lost.
     }

@@ -109,8 +109,12 @@ export class SimWallet implements ChainWallet {
     return addFee(this.#coinSource, raw, inputs, feeratePerKw);
   }
 
-  async release(raw: Uint8Array): Promise<void> {
-    this.#unlock(parseTransaction(raw).inputs.map((input) => input.outpoint));
+  async release(raw: Uint8Array, named: readonly Outpoint[] = []): Promise<void> {
+    this.#unlock(
+      parseTransaction(raw)
+        .inputs.map((input) => input.outpoint)
+        .filter((outpoint) => !named.some((one) => sameOutpoint(one, outpoint))),
+    );
   }
 
   #select(amount: Satoshi, feeratePerKw: number): WalletCoin[] {

@@ -77,6 +77,18 @@ describeOnChains("a chain adapter", (kind) => {
     expect(parseTransaction(await small.fund([output], RATE)).outputs.length).toBeGreaterThan(0);
   });
 
+  it("gives no coin back that whoever asked for the transaction had named", async () => {
+    const small = await lab.wallet("named");
+    const all = satoshi((await small.balance()) - 100_000);
+    const output = { script: s.wsh(s.keyScript(2)), amount: all };
+    const held = await small.fund([output], RATE);
+    const named = parseTransaction(held).inputs.map(({ outpoint }) => outpoint);
+    await small.release(held, named);
+    await expect(small.fund([output], RATE)).rejects.toMatchObject({ name: "InsufficientFunds" });
+    await small.release(held);
+    expect(parseTransaction(await small.fund([output], RATE)).outputs.length).toBeGreaterThan(0);
+  });
+
   it("tells of a watched script and outpoint, provably, and of their descendants in the block", async () => {
     const watcher = await follow(lab);
     const { script, seed } = { script: s.keyScript(3), seed: 3 };

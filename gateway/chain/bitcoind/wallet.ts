@@ -2,7 +2,11 @@
 import type { ChainWallet, ChildRequest, Outpoint, TxOutput } from "../../../core/ports/chain.ts";
 import type { Satoshi } from "../../../core/primitives/brands.ts";
 import { fromHex } from "../../../core/primitives/bytes.ts";
-import { parseTransaction, serializeTransaction } from "../../../core/transactions/transaction.ts";
+import {
+  parseTransaction,
+  sameOutpoint,
+  serializeTransaction,
+} from "../../../core/transactions/transaction.ts";
 import { addFee, type CoinSource, fundChild, type WalletCoin } from "../fee-payer.ts";
 import { InsufficientFunds } from "../insufficient-funds.ts";
 import { scanTransaction } from "./block-scan.ts";
@@ -100,8 +104,12 @@ export class BitcoindWallet implements ChainWallet {
   }
 
   /** A child whose parent lost against another transaction left the mempool: the node's wallet has to be told. */
-  async release(raw: Uint8Array): Promise<void> {
-    await this.#unlock(parseTransaction(raw).inputs.map((input) => input.outpoint));
+  async release(raw: Uint8Array, named: readonly Outpoint[] = []): Promise<void> {
+    await this.#unlock(
+      parseTransaction(raw)
+        .inputs.map((input) => input.outpoint)
+        .filter((outpoint) => !named.some((one) => sameOutpoint(one, outpoint))),
+    );
     try {
       await this.#rpc.call("abandontransaction", toDisplay(scanTransaction(raw).txid));
     } catch (error) {
