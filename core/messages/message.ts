@@ -1,4 +1,5 @@
 /** The closed list of messages, and their types. */
+import { adminMessages } from "./admin.ts";
 import { channelMessages } from "./channel.ts";
 import type { MessageOf } from "./schema.ts";
 import { serviceMessages } from "./service.ts";
@@ -10,6 +11,7 @@ export const messageDefinitions = [
   ...channelMessages,
   ...updateMessages,
   ...serviceMessages,
+  ...adminMessages,
 ] as const;
 
 export type Message = MessageOf<(typeof messageDefinitions)[number]>;

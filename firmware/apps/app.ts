@@ -5,12 +5,16 @@ import type { Node } from "../../core/node/node.ts";
 import type { Crypto, Entropy } from "../../core/ports/crypto.ts";
 import type { Store } from "../../core/ports/store.ts";
 import type { ChannelId, PublicKey } from "../../core/primitives/brands.ts";
+import type { Clock, Pins } from "../board.ts";
 import type { Inbox } from "./inbox.ts";
 
 export interface AppHost {
   readonly node: Node;
   readonly crypto: Crypto;
   readonly entropy: Entropy;
+  /** Of the board; absent where the app was started without one. */
+  readonly pins?: Pins;
+  readonly clock?: Clock;
   /** For small named values; keys begin with "app/". */
   readonly store: Store;
   /** What was credited and not yet served; of an app that takes payments. */

@@ -7,8 +7,9 @@ const parts: Readonly<Record<string, readonly string[]>> = {
   firmware: ["core"],
   gateway: ["core"],
   "host-sim": ["core", "firmware", "gateway"],
+  cli: ["core", "firmware", "gateway", "host-sim"],
   scripts: ["core", "firmware", "gateway", "host-sim"],
-  test: ["core", "firmware", "gateway", "host-sim", "scripts"],
+  test: ["core", "firmware", "gateway", "host-sim", "cli", "scripts"],
 };
 
 const base = ["primitives", "ports"];
