@@ -35,9 +35,26 @@ package_of() {
   case $1 in
     cc) echo gcc ;;
     "$KEYRING") echo debian-archive-keyring ;;
+    qemu-system-riscv32) echo qemu-system-misc ;;
+    riscv64-unknown-elf-gcc) echo gcc-riscv64-unknown-elf ;;
+    "$PICOLIBC") echo picolibc-riscv64-unknown-elf ;;
+    btvirt) package_of_btvirt ;;
     *) echo "$1" ;;
   esac
 }
+
+# Debian and Ubuntu put it into packages of different names.
+package_of_btvirt() {
+  if command -v apt-cache >/dev/null && [ -z "$(apt-cache search '^bluez-test-tools$')" ] && [ -n "$(apt-cache search '^bluez-tests$')" ]; then
+    echo bluez-tests
+  else
+    echo bluez-test-tools
+  fi
+}
+
+# The microcontroller: what its image is built with, and what it runs in.
+PICOLIBC=/usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs
+MICROCONTROLLER=(qemu-system-riscv32 riscv64-unknown-elf-gcc "$PICOLIBC")
 
 # Installs what is missing of the named commands: as root or by sudo, on Debian and its like.
 require_commands() {

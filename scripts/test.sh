@@ -16,7 +16,7 @@ step() {
 }
 
 require_node
-wanted=(socat tar "${COMPILERS[@]}")
+wanted=(socat tar openssl mosquitto btvirt "${MICROCONTROLLER[@]}" "${COMPILERS[@]}")
 if has_to_fetch_bitcoind; then wanted+=("$KEYRING"); fi
 require_commands "${wanted[@]}"
 require_modules
