@@ -72,6 +72,8 @@ require_commands() {
   say "installing $missing"
   # Errors alone are shown. An empty array is an error under `set -u` in old versions of bash.
   ${as_root[@]+"${as_root[@]}"} apt-get update -qq >/dev/null || die "apt-get update failed; missing: $missing"
+  # Under the names that they have here: apt knows them now.
+  missing=$(missing_packages "$@" | sort -u | tr '\n' ' ')
   # shellcheck disable=SC2086 # one word for each package
   ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive \
     apt-get install -qq -y --no-install-recommends $missing >/dev/null || die "missing: $missing; apt-get install failed"

@@ -5,6 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 PROGRAM="npm test"
+# Debian keeps mosquitto where only root's PATH leads.
+export PATH="$PATH:/usr/sbin"
 . scripts/system-packages.sh
 
 failures=()
