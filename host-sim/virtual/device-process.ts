@@ -1,0 +1,125 @@
+/** A virtual device as a process: the firmware's program on a virtual board; standard input moves its world, standard output tells of it. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { toHex } from "../../core/primitives/bytes.ts";
+import type { Image } from "../../firmware/board.ts";
+import type { LinkDrivers } from "../../firmware/links/drivers.ts";
+import { type Program, startProgram } from "../../firmware/program.ts";
+import { type CryptoPreference, chooseCrypto } from "../../gateway/crypto/choose.ts";
+import { openLink } from "../links/open-link.ts";
+import { serialDriverOf } from "../links/serial-driver.ts";
+import { emitEvent, type JsonObject, serveControl } from "../processes/control.ts";
+import { channelEventJson, plain } from "../processes/node-events.ts";
+import { Mechanics } from "./mechanics.ts";
+import { createVirtualBoard, type VirtualBoard } from "./virtual-board.ts";
+
+const HELP = `usage: device-process --folder DIR [options]
+
+  --serial serial:/path   a UART, by the name of a link on this host; may be repeated
+  --motors N              motors of the machine (default 4)
+  --pulses-per-second N   the meter's, while the relay is closed
+  --jam-every N           every N-th product gets stuck
+  --clock-error SECONDS   the wall clock is wrong by that; "none": there is no clock
+  --network NAME          default regtest
+  --release-key HEX       whose signature updates need
+  --crypto noble|libsecp256k1|auto
+`;
+
+const { values } = parseArgs({
+  options: {
+    folder: { type: "string" },
+    serial: { type: "string", multiple: true, default: [] },
+    motors: { type: "string", default: "4" },
+    "pulses-per-second": { type: "string", default: "0" },
+    "jam-every": { type: "string", default: "0" },
+    "clock-error": { type: "string", default: "0" },
+    network: { type: "string", default: "regtest" },
+    "release-key": { type: "string" },
+    version: { type: "string", default: "0.2.0" },
+    "image-number": { type: "string", default: "1" },
+    crypto: { type: "string", default: "auto" },
+    help: { type: "boolean", default: false },
+  },
+});
+
+function imageOf(): Image {
+  const key = values["release-key"];
+  return {
+    version: values.version,
+    number: Number(values["image-number"]),
+    network: values.network as Image["network"],
+    ...(key && { releaseKey: new Uint8Array(Buffer.from(key, "hex")) }),
+  };
+}
+
+async function driversOf(): Promise<LinkDrivers> {
+  const serial = await Promise.all(values.serial.map(async (name) => openLink(name)));
+  return { serial: serial.map(serialDriverOf) };
+}
+
+async function main(): Promise<void> {
+  if (values.help) {
+    process.stdout.write(HELP);
+    return;
+  }
+  const { folder } = values;
+  if (!folder) throw new Error("--folder is missing");
+  const mechanics = new Mechanics({
+    motors: Number(values.motors),
+    pulsesPerSecond: Number(values["pulses-per-second"]),
+    jamEvery: Number(values["jam-every"]),
+    onProduct: (motor, fell) => emitEvent("product", { motor, fell }),
+  });
+  const error = values["clock-error"];
+  const board = createVirtualBoard({
+    folder,
+    crypto: chooseCrypto(values.crypto as CryptoPreference),
+    mechanics,
+    links: await driversOf(),
+    print: (line) => emitEvent("line", { line }),
+    clockErrorSeconds: error === "none" ? undefined : Number(error),
+  });
+  const program = await startProgram(board, imageOf(), {
+    onChannelEvent: (id, event) =>
+      emitEvent("channel", { id: toHex(id), ...channelEventJson(event) }),
+    onApp: (event) => emitEvent("app", plain(event) as JsonObject),
+    onPeer: (peer, state, reason) =>
+      emitEvent("peer", { peer: toHex(peer), state, reason: reason ?? "" }),
+    onTip: (height, isSynced) => emitEvent("tip", { height, isSynced }),
+    onAlarm: (text) => emitEvent("alarm", { text }),
+  });
+  serveControl(methodsOf(program, board, mechanics), () => {
+    program.stop();
+    mechanics.stop();
+    // An orderly end is a restart to the program, not a loss of power.
+    writeFileSync(join(folder, "reset-reason"), "restart");
+    process.exit(0);
+  });
+  emitEvent("started", { nodeId: toHex(program.nodeId), isClaimed: program.isClaimed });
+}
+
+function methodsOf(program: Program, board: VirtualBoard, mechanics: Mechanics) {
+  return {
+    press: ({ pin, ms }: JsonObject) => mechanics.press((pin as string) ?? "button", ms as number),
+    set: ({ pin, on }: JsonObject) => mechanics.set(pin as string, on as boolean),
+    jam: ({ motor, on }: JsonObject) => mechanics.jam(motor as string, on as boolean),
+    mechanics: () => ({
+      fallen: mechanics.fallen,
+      stuck: mechanics.stuck,
+      pulses: mechanics.pulses,
+      levels: Object.fromEntries(mechanics.names.map((name) => [name, mechanics.read(name)])),
+    }),
+    info: () => ({
+      nodeId: toHex(program.nodeId),
+      isClaimed: program.isClaimed,
+      bytesProgrammed: board.records.bytesProgrammed,
+      eraseCycles: Math.max(...board.records.eraseCounts),
+    }),
+  };
+}
+
+main().catch((cause: unknown) => {
+  process.stderr.write(`${cause instanceof Error ? (cause.stack ?? cause.message) : cause}\n`);
+  process.exit(1);
+});
