@@ -6,12 +6,12 @@
 #ifndef PICOBOLT_COMB_H
 #define PICOBOLT_COMB_H
 
-#include "util.h"
-#include "num_impl.h"
-#include "field_impl.h"
-#include "scalar_impl.h"
-#include "group_impl.h"
-#include "hash_impl.h"
+#include "src/util.h"
+#include "src/num_impl.h"
+#include "src/field_impl.h"
+#include "src/scalar_impl.h"
+#include "src/group_impl.h"
+#include "src/hash_impl.h"
 
 /* The library's own files are taken for included: their functions are below, under their names. */
 #define SECP256K1_ECMULT_GEN_H

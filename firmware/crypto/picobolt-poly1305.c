@@ -57,7 +57,7 @@ static void absorb(Poly1305 *poly, const uint8_t block[BLOCK]) {
     poly->sum[i] = (uint32_t)d & LIMB;
     over = d >> LIMB_BITS;
   }
-  /* At most 2^37 here: folded in twice, so that a limb never outgrows 32 bits. */
+  /* `over` is below 2^32: times 5 it needs 64 bits, and its carry stays small. */
   d = poly->sum[0] + over * 5;
   poly->sum[0] = (uint32_t)d & LIMB;
   poly->sum[1] += (uint32_t)(d >> LIMB_BITS);

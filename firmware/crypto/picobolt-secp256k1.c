@@ -2,8 +2,8 @@
 
 /*
  * The library's sources (npm package secp256k1, src/secp256k1) are one translation unit by design; this is it, in
- * their smallest form. The include path leads to its folder and to src/ in it. Fields and scalars of 32-bit words
- * everywhere: what is tested on a host is what a device runs.
+ * their smallest form. The include path leads to its folder alone: its src/ holds a util.h and a hash.h that others
+ * would find. Fields and scalars of 32-bit words everywhere: what is tested on a host is what a device runs.
  */
 #define USE_NUM_NONE 1
 #define USE_FIELD_10X26 1
@@ -13,7 +13,6 @@
 #define USE_ENDOMORPHISM 1
 #define USE_EXTERNAL_DEFAULT_CALLBACKS 1
 #define ECMULT_WINDOW_SIZE 4
-#define ENABLE_MODULE_ECDH 1
 
 #if defined(__GNUC__)
 #pragma GCC diagnostic ignored "-Wunused-function"
@@ -110,12 +109,30 @@ bool picobolt_verify(const uint8_t signature[64], const uint8_t hash[32], const 
          secp256k1_ecdsa_verify(curve(), &rs, hash, &point);
 }
 
+/* As the library's module ecdh, which the include path does not reach. */
 bool picobolt_ecdh(uint8_t out[32], const uint8_t secret[32], const uint8_t point[33]) {
   secp256k1_pubkey key;
-  bool done = parsed(&key, point) && secp256k1_ecdh(curve(), out, &key, secret, NULL, NULL);
-  if (!done) memset(out, 0, 32);
+  secp256k1_ge at;
+  secp256k1_gej product;
+  secp256k1_scalar scalar;
+  uint8_t shared[PICOBOLT_PUBLIC_KEY_BYTES];
+  memset(out, 0, 32);
+  if (!picobolt_is_secret_key(secret) || !parsed(&key, point)) return false;
+  secp256k1_pubkey_load(curve(), &at, &key);
+  secp256k1_scalar_set_b32(&scalar, secret, NULL);
+  secp256k1_ecmult_const(&product, &at, &scalar, 256);
+  secp256k1_ge_set_gej(&at, &product);
+  secp256k1_fe_normalize(&at.x);
+  secp256k1_fe_normalize(&at.y);
+  shared[0] = (uint8_t)(2 | secp256k1_fe_is_odd(&at.y));
+  secp256k1_fe_get_b32(shared + 1, &at.x);
+  picobolt_sha256(out, shared, sizeof shared);
+  picobolt_wipe(shared, sizeof shared);
+  secp256k1_scalar_clear(&scalar);
+  secp256k1_gej_clear(&product);
+  secp256k1_ge_clear(&at);
   scrub_stack();
-  return done;
+  return true;
 }
 
 void picobolt_sha256(uint8_t out[32], const uint8_t *data, size_t length) {

@@ -22,7 +22,7 @@ export function cryptoSources(): CryptoSources {
   return {
     plain: PLAIN.map((name) => join(ours, `picobolt-${name}.c`)),
     binding: [join(ours, "xs-crypto.c"), join(here, "xs-install.c")],
-    includeFolders: [ours, library, join(library, "src")],
+    includeFolders: [ours, library],
   };
 }
 
