@@ -1,0 +1,110 @@
+/** The `picobolt` command line: finds the command, reads its words, runs it, and turns what goes wrong into one sentence. */
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { CommanderError, Command as Parser } from "commander";
+import type { Command, Context, Options } from "./command.ts";
+import { EXIT, Failure, messageOf } from "./failure.ts";
+import { Output } from "./output.ts";
+import { COMMANDS } from "./table.ts";
+
+export async function main(words: readonly string[]): Promise<void> {
+  const isJson = words.includes("--json");
+  const out = new Output(isJson);
+  const ends: (() => Promise<void> | void)[] = [];
+  const stopping = new AbortController();
+  const context: Context = {
+    out,
+    signal: stopping.signal,
+    home: process.env.PICOBOLT_HOME || join(homedir(), ".config", "picobolt"),
+    atEnd: (work) => void ends.push(work),
+  };
+  leaveQuietly();
+  const stopped = untilInterrupted(stopping);
+  let exitCode: number;
+  try {
+    await Promise.race([perform(context, words), stopped]);
+    exitCode = stopping.signal.aborted ? EXIT.stopped : 0;
+  } catch (cause) {
+    exitCode = report(out, cause, stopping.signal.aborted);
+  }
+  out.endBar();
+  for (const end of ends.reverse()) await Promise.resolve(end()).catch(() => {});
+  await flushed();
+  process.exit(exitCode);
+}
+
+async function perform(context: Context, words: readonly string[]): Promise<void> {
+  const parser = new Parser("picobolt")
+    .description("Flash, own and pay picobolt devices.")
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} })
+    .addHelpText("after", "\npicobolt <command> --help shows options and examples.");
+  const wanted = words.find((word) => !word.startsWith("-"));
+  for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
+    const one = parser.command(name).description(summary).exitOverride();
+    one.configureOutput({ writeErr: () => {} });
+    if (name === wanted) fill(one, await load(), context);
+  }
+  if (words.length === 0) {
+    parser.outputHelp();
+    return;
+  }
+  await parser.parseAsync(words as string[], { from: "user" });
+}
+
+function fill(parser: Parser, command: Command, context: Context): void {
+  parser.option("--json", "write JSON lines and nothing else on standard output");
+  command.configure(parser);
+  const examples = command.examples.map((line) => `  $ ${line}`).join("\n");
+  parser.addHelpText("after", `\nExamples:\n${examples}`);
+  parser.action((...given: unknown[]) => {
+    const args = given.slice(0, -2).flat() as string[];
+    return command.run(context, args, given.at(-2) as Options);
+  });
+}
+
+/** The sentence on standard error; with --json the same as an object on standard output. */
+function report(out: Output, cause: unknown, isStopped: boolean): number {
+  if (cause instanceof CommanderError) {
+    if (cause.exitCode === 0) return 0;
+    const sentence = cause.message.replace(/^error: /, "");
+    return tell(out, `${sentence}; picobolt --help lists commands and options`, EXIT.usage);
+  }
+  if (isStopped) return tell(out, "stopped", EXIT.stopped);
+  if (cause instanceof Failure) return tell(out, cause.message, cause.exitCode);
+  if (process.env.PICOBOLT_DEBUG && cause instanceof Error) out.note(cause.stack ?? "");
+  return tell(out, messageOf(cause), EXIT.failed);
+}
+
+function tell(out: Output, sentence: string, exitCode: number): number {
+  out.note(`picobolt: ${sentence}`);
+  out.result({ error: sentence, exitCode });
+  return exitCode;
+}
+
+/** The first Ctrl-C ends in order, the second at once. */
+function untilInterrupted(stopping: AbortController): Promise<void> {
+  return new Promise((_, reject) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      process.on(signal, () => {
+        if (stopping.signal.aborted) process.exit(EXIT.stopped);
+        stopping.abort();
+        reject(new Failure("stopped", EXIT.stopped));
+      });
+    }
+  });
+}
+
+/** `picobolt logs | head`: whoever reads has read enough. */
+function leaveQuietly(): void {
+  process.stdout.on("error", () => process.exit(0));
+}
+
+/** A pipe may still hold what was written. */
+async function flushed(): Promise<void> {
+  await Promise.all(
+    [process.stdout, process.stderr].map(
+      (stream) => new Promise<void>((done) => stream.write("", () => done())),
+    ),
+  );
+}
