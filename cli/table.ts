@@ -15,6 +15,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "write a firmware image to an ESP board",
     load: async () => (await import("./commands/flash.ts")).flash,
   },
+  pay: {
+    summary: "buy at a machine, from a wallet in a folder",
+    load: async () => (await import("./commands/pay.ts")).pay,
+  },
   monitor: {
     summary: "show what a device says on its serial port",
     load: async () => (await import("./commands/flash.ts")).flash,

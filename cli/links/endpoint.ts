@@ -1,0 +1,56 @@
+/** A device or gateway by the words of a command line: `serial:/dev/ttyUSB0`, `/dev/ttyUSB0`, `ble:name`, `socket:/path`, each with `=<node id>` or without. */
+import type { Link } from "../../core/ports/link.ts";
+import { type PublicKey, publicKey } from "../../core/primitives/brands.ts";
+import { openLink } from "../../host-sim/links/open-link.ts";
+import { EXIT, Failure, messageOf } from "../failure.ts";
+import { explainPortError } from "../ports/port-errors.ts";
+import { identify } from "./identify.ts";
+
+export interface Endpoint {
+  readonly link: Link;
+  readonly nodeId: PublicKey;
+  /** As it was named. */
+  readonly name: string;
+}
+
+const NODE_ID = /^0[23][0-9a-f]{64}$/;
+const IDENTITY_TIMEOUT_MS = 4000;
+
+/** Opens the link and learns who is at its other end. */
+export async function openEndpoint(words: string, what: string): Promise<Endpoint> {
+  const { name, nodeId } = parseEndpoint(words);
+  const link = await openNamed(name);
+  if (nodeId) return { link, nodeId, name };
+  const found = await identify(link, IDENTITY_TIMEOUT_MS);
+  if (found) return { link, nodeId: found.nodeId, name };
+  link.close();
+  throw new Failure(
+    `no ${what} answers on ${name}; check its power and cable, or name it (${name}=<node id>)`,
+    EXIT.noAnswer,
+  );
+}
+
+export function parseEndpoint(words: string): { name: string; nodeId?: PublicKey } {
+  const [path = "", id] = words.split("=") as [string?, string?];
+  const name = /^(serial|socket|ble|mqtt):/.test(path) ? path : `serial:${path}`;
+  if (id === undefined) return { name };
+  if (!NODE_ID.test(id)) {
+    throw new Failure(`"${id}" is no node id: it has 66 hexadecimal digits`, EXIT.usage);
+  }
+  return { name, nodeId: publicKey(new Uint8Array(Buffer.from(id, "hex"))) };
+}
+
+/** The errors are sentences that name the link. */
+export async function openNamed(name: string): Promise<Link> {
+  try {
+    return await openLink(name);
+  } catch (cause) {
+    const path = name.slice(name.indexOf(":") + 1);
+    const isPort = name.startsWith("serial:");
+    const isAbsent = name.startsWith("socket:") && /ENOENT|ECONNREFUSED/.test(messageOf(cause));
+    const problem = isPort ? await explainPortError(path, cause) : undefined;
+    if (problem) throw new Failure(problem, EXIT.noAnswer);
+    if (isAbsent) throw new Failure(`nothing listens on ${path}`, EXIT.noAnswer);
+    throw new Failure(messageOf(cause), EXIT.noAnswer, { cause });
+  }
+}

@@ -1,0 +1,117 @@
+/** A payer's node in this process: the firmware's own device with its payer app, on a wallet's folder. */
+import { randomBytes } from "node:crypto";
+import { networkNamed } from "../../core/chain/networks.ts";
+import type { ChannelEvent } from "../../core/channel/effects.ts";
+import type { ChannelRecord } from "../../core/channel/record.ts";
+import type { Crypto } from "../../core/ports/crypto.ts";
+import { type ChannelId, milliSatoshi, type PublicKey } from "../../core/primitives/brands.ts";
+import { equal } from "../../core/primitives/bytes.ts";
+import type { AppEvent } from "../../firmware/apps/app.ts";
+import { PayerApp } from "../../firmware/apps/payer.ts";
+import { Device } from "../../firmware/device.ts";
+import type { Wallet } from "./wallet.ts";
+
+const TICK_MS = 20;
+/** Half of the week that a device demands as to_self_delay. */
+const MAX_OFFLINE_BLOCKS = 504;
+const MAX_UNSYNCED_MSAT = 100_000_000;
+const TIMING = {
+  pingAfterMs: 2000,
+  deadAfterMs: 6000,
+  handshakeTimeoutMs: 5000,
+  minBackoffMs: 200,
+  maxBackoffMs: 2000,
+};
+
+export type PayerEvent =
+  | { readonly type: "channel"; readonly id: ChannelId; readonly event: ChannelEvent }
+  | { readonly type: "app"; readonly event: AppEvent }
+  | { readonly type: "peer"; readonly peer: PublicKey; readonly isConnected: boolean }
+  | { readonly type: "alarm"; readonly text: string }
+  | { readonly type: "tip" };
+
+export class PayerNode {
+  readonly app = new PayerApp();
+  device!: Device;
+  private timer: NodeJS.Timeout | undefined;
+  private readonly listeners = new Set<(event: PayerEvent) => void>();
+
+  private constructor(readonly wallet: Wallet) {}
+
+  static async start(crypto: Crypto, wallet: Wallet, gatewayId: PublicKey): Promise<PayerNode> {
+    const payer = new PayerNode(wallet);
+    const tell = (event: PayerEvent) => {
+      for (const listener of [...payer.listeners]) listener(event);
+    };
+    payer.device = await Device.start({
+      crypto,
+      entropy: { random: (length) => new Uint8Array(randomBytes(length)) },
+      store: wallet.store,
+      signer: wallet.signer,
+      app: payer.app,
+      network: networkNamed(wallet.network),
+      gatewayId,
+      payoutScript: wallet.payoutScript,
+      budget: {
+        maxOfflineBlocks: MAX_OFFLINE_BLOCKS,
+        maxUnsyncedMsat: milliSatoshi(MAX_UNSYNCED_MSAT),
+      },
+      timing: TIMING,
+      nowMs: Date.now(),
+      nowSeconds: () => Math.floor(Date.now() / 1000),
+      events: {
+        onChannelEvent: (id, event) => tell({ type: "channel", id, event }),
+        onApp: (event) => tell({ type: "app", event }),
+        onPeer: (peer, state) => tell({ type: "peer", peer, isConnected: state === "connected" }),
+        onTip: () => tell({ type: "tip" }),
+        onProven: () => tell({ type: "tip" }),
+        onAlarm: (text) => tell({ type: "alarm", text }),
+      },
+    });
+    payer.timer = setInterval(() => payer.device.tick(Date.now()), TICK_MS);
+    return payer;
+  }
+
+  on(listener: (event: PayerEvent) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** Until `found` gives something: asked again at each event. Undefined after the time. */
+  until<T>(
+    found: () => T | undefined,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<T | undefined> {
+    return new Promise((resolve) => {
+      const end = (value: T | undefined) => {
+        clearTimeout(timer);
+        clearInterval(poll);
+        stop();
+        resolve(value);
+      };
+      const look = () => {
+        const value = found();
+        if (value !== undefined) end(value);
+      };
+      const timer = setTimeout(() => end(undefined), timeoutMs);
+      const poll = setInterval(look, 5 * TICK_MS);
+      const stop = this.on(look);
+      signal?.addEventListener("abort", () => end(undefined), { once: true });
+      look();
+    });
+  }
+
+  channelsWith(peer: PublicKey): readonly ChannelRecord[] {
+    return this.device.node
+      .channels()
+      .flatMap(({ channel }) => (channel.kind === "live" ? [channel.record] : []))
+      .filter(({ remoteNodeId }) => equal(remoteNodeId, peer));
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.timer);
+    this.device.stop();
+    await this.wallet.store.close();
+  }
+}

@@ -1,0 +1,199 @@
+/** One purchase from beginning to end: what is under way is finished first, a channel is opened where there is none, then it pays and waits. */
+import type { ChannelRecord } from "../../core/channel/record.ts";
+import type { MessageNamed } from "../../core/messages/message.ts";
+import { milliSatoshi, type PublicKey, satoshi } from "../../core/primitives/brands.ts";
+import { Purchases } from "../../firmware/apps/purchases.ts";
+import { EXIT, Failure } from "../failure.ts";
+import type { Output } from "../output.ts";
+import type { PayerNode } from "./payer-node.ts";
+
+/** A machine that is there answers in a second or two. */
+const CONNECT_TIMEOUT_MS = 15_000;
+const UNDER_WAY_TIMEOUT_MS = 60_000;
+const OPENING_TIMEOUT_MS = 30_000;
+const TELL_WAITING_MS = 30_000;
+/** Rounds on a slow link, a motor that turns, a refund after a jam. */
+const DELIVERY_TIMEOUT_MS = 120_000;
+/** Blocks come when they come. */
+const FUNDING_TIMEOUT_MS = 24 * 3600 * 1000;
+const DEFAULT_CAPACITY_SAT = 100_000;
+/** A channel pays for so many purchases of this kind, if the default does not. */
+const PURCHASES_PER_CHANNEL = 20;
+
+export interface Finished {
+  readonly reference: string;
+  readonly delivered: boolean;
+  readonly note: string;
+}
+
+export async function connected(payer: PayerNode, machine: PublicKey, name: string): Promise<void> {
+  const isThere = () => payer.device.node.isConnected(machine) || undefined;
+  if (await payer.until(isThere, CONNECT_TIMEOUT_MS)) return;
+  throw new Failure(
+    `no session with ${name}: it answers, but not as the node ${hex(machine)}; check its node id`,
+    EXIT.noAnswer,
+  );
+}
+
+export type PriceList = MessageNamed<"price_list">;
+
+export async function priceListOf(payer: PayerNode, machine: PublicKey): Promise<PriceList> {
+  const list = await payer.until(() => payer.app.priceList(machine), CONNECT_TIMEOUT_MS);
+  if (list) return list;
+  throw new Failure(
+    "the machine announces no price list: it is not set up to sell, ask its owner",
+    EXIT.refused,
+  );
+}
+
+/** What an earlier run began and did not see the end of: nothing is bought twice. */
+export async function finishUnderWay(payer: PayerNode, out: Output): Promise<readonly Finished[]> {
+  const stored = await Purchases.load(payer.wallet.store);
+  const open = new Map(stored.all().map((one) => [hex(one.reference), one]));
+  if (open.size === 0) return [];
+  out.note(`${open.size} purchase(s) of an earlier run are under way: these first`);
+  const finished: Finished[] = [];
+  const stop = payer.on((told) => {
+    if (told.type !== "app") return;
+    const { event } = told;
+    if (event.type !== "bought" && event.type !== "notDelivered") return;
+    const reference = hex(event.reference);
+    if (!open.delete(reference)) return;
+    const delivered = event.type === "bought";
+    finished.push({ reference, delivered, note: delivered ? "" : event.note });
+  });
+  await payer.until(() => open.size === 0 || undefined, UNDER_WAY_TIMEOUT_MS);
+  stop();
+  if (open.size === 0) return finished;
+  throw new Failure(
+    `what became of the purchase ${[...open.keys()].join(", ")} is not known yet: the machine does not say; nothing more was bought, run the command again when it is back`,
+  );
+}
+
+/** Millisatoshi that this side can spend at most; what is bound by reserves and updates under way shows when it is tried. */
+export function spendable({ base }: ChannelRecord): number {
+  return base.toLocalMsat;
+}
+
+/** A channel that can pay so much: the one there is, or a new one that the gateway funds. */
+export async function channelFor(
+  payer: PayerNode,
+  machine: PublicKey,
+  amountMsat: number,
+  options: {
+    readonly out: Output;
+    readonly fundSat: number | undefined;
+    readonly gateway?: PublicKey;
+  },
+): Promise<ChannelRecord> {
+  const { out, gateway } = options;
+  const usable = () =>
+    payer
+      .channelsWith(machine)
+      .find(({ phase, base }) => phase === "normal" && base.toLocalMsat >= amountMsat);
+  const ready = await payer.until(usable, 1000);
+  if (ready) return ready;
+  const isOpening = payer.channelsWith(machine).some(({ phase }) => phase === "awaiting-funding");
+  if (!gateway) {
+    throw new Failure(
+      isOpening
+        ? "the channel with this machine is not confirmed yet; connect your gateway with --gateway <link> and run the command again"
+        : "there is no channel with this machine that can pay; name your gateway with --gateway <link>, it funds one",
+      EXIT.refused,
+    );
+  }
+  if (!isOpening) await open(payer, machine, amountMsat, options);
+  return untilConfirmed(payer, usable, machine, out);
+}
+
+async function open(
+  payer: PayerNode,
+  machine: PublicKey,
+  amountMsat: number,
+  { out, fundSat, gateway }: { out: Output; fundSat: number | undefined; gateway?: PublicKey },
+): Promise<void> {
+  const { node, chain } = payer.device;
+  if (gateway) await connected(payer, gateway, "the gateway");
+  await payer.until(() => chain.tipHeight > 0 || undefined, OPENING_TIMEOUT_MS);
+  const needed = Math.ceil((amountMsat * PURCHASES_PER_CHANNEL) / 1000);
+  const capacity = fundSat ?? Math.max(DEFAULT_CAPACITY_SAT, needed);
+  out.note(`opening a channel of ${capacity} sat with the machine …`);
+  let problem = "";
+  let isCreated = false;
+  const stop = payer.on((told) => {
+    if (told.type === "alarm") problem ||= told.text;
+    if (told.type !== "channel") return;
+    if (told.event.type === "openFailed") problem ||= told.event.reason;
+    if (told.event.type === "created") isCreated = true;
+  });
+  node.open({
+    remoteNodeId: machine,
+    channelType: "zero_fee_commitments",
+    fundingSatoshis: satoshi(capacity),
+    pushMsat: milliSatoshi(0),
+    feeratePerKw: 0,
+  });
+  await payer.until(() => isCreated || problem !== "" || undefined, OPENING_TIMEOUT_MS);
+  stop();
+  if (isCreated) return;
+  throw new Failure(
+    `no channel could be opened: ${problem || "the machine or the gateway does not answer"}; nothing was paid`,
+    EXIT.refused,
+  );
+}
+
+async function untilConfirmed(
+  payer: PayerNode,
+  usable: () => ChannelRecord | undefined,
+  machine: PublicKey,
+  out: Output,
+): Promise<ChannelRecord> {
+  let told = "";
+  const tell = () => {
+    const [record] = payer
+      .channelsWith(machine)
+      .filter(({ phase }) => phase === "awaiting-funding");
+    if (!record) return;
+    const height = payer.device.node.height;
+    const { fundingHeight, minimumDepth } = record;
+    const depth = fundingHeight === undefined ? 0 : height - fundingHeight + 1;
+    const words = `the channel's funding has ${Math.max(0, depth)} of ${minimumDepth} confirmations`;
+    if (words !== told) out.note(words);
+    told = words;
+  };
+  const timer = setInterval(tell, 100);
+  const late = setTimeout(() => {
+    out.note("waiting for blocks; it is safe to stop with Ctrl-C and run the command again later");
+  }, TELL_WAITING_MS);
+  try {
+    const ready = await payer.until(usable, FUNDING_TIMEOUT_MS);
+    if (ready) return ready;
+    throw new Failure("the channel's funding does not confirm; run the command again later");
+  } finally {
+    clearInterval(timer);
+    clearTimeout(late);
+  }
+}
+
+/** Pays and waits until the machine says what became of it. */
+export async function buy(
+  payer: PayerNode,
+  channel: ChannelRecord,
+  product: number,
+): Promise<Finished> {
+  const late = new Promise<undefined>((wake) => {
+    setTimeout(() => wake(undefined), DELIVERY_TIMEOUT_MS).unref();
+  });
+  const outcome = await Promise.race([payer.app.buy(channel.channelId, product), late]);
+  if (!outcome) {
+    throw new Failure(
+      "paid, and the machine has not said what became of it; nothing is lost: run the same command again, it finishes this purchase first",
+    );
+  }
+  const { delivered, note, reference } = outcome;
+  return { delivered, note, reference: hex(reference) };
+}
+
+export function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex");
+}

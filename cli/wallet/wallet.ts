@@ -1,0 +1,91 @@
+/** A payer's wallet: a folder with a seed, what it is for, and a store of its channels; one program uses it at a time. */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type NetworkName, networkNamed } from "../../core/chain/networks.ts";
+import { deriveSecretAt, HARDENED, masterKey } from "../../core/keys/bip32.ts";
+import { SeedSigner } from "../../core/keys/seed-signer.ts";
+import type { Crypto } from "../../core/ports/crypto.ts";
+import type { Store } from "../../core/ports/store.ts";
+import { p2wpkh } from "../../core/transactions/script.ts";
+import { EXIT, Failure, messageOf } from "../failure.ts";
+import { makePrivateFolder, secretIn } from "../keys/home.ts";
+
+export interface Wallet {
+  readonly folder: string;
+  readonly signer: SeedSigner;
+  readonly store: Store;
+  readonly payoutScript: Uint8Array;
+  readonly network: NetworkName;
+  /** Node id of the gateway that funds its channels; absent until one was used. */
+  readonly gateway?: string;
+  readonly isNew: boolean;
+  rememberGateway(nodeId: string): void;
+}
+
+interface Settings {
+  readonly version: 1;
+  readonly network: NetworkName;
+  readonly gateway?: string;
+}
+
+/** m/84'/1'/0'/0/0: where its channels pay to when they end. */
+const PAYOUT_PATH = [84 + HARDENED, 1 + HARDENED, HARDENED, 0, 0];
+const NETWORKS: readonly string[] = ["mainnet", "testnet4", "signet", "regtest"];
+
+/** Makes the wallet where the folder holds none, for `network`. */
+export async function openWallet(
+  crypto: Crypto,
+  folder: string,
+  network: string | undefined,
+): Promise<Wallet> {
+  makePrivateFolder(folder);
+  const { secret: seed, isNew } = secretIn(join(folder, "seed"));
+  const file = join(folder, "wallet.json");
+  const settings = existsSync(file) ? readSettings(file) : firstSettings(network);
+  if (network !== undefined && network !== settings.network) {
+    throw new Failure(
+      `the wallet ${folder} is for ${settings.network}, not for ${network}; use another --wallet`,
+      EXIT.refused,
+    );
+  }
+  const save = (kept: Settings) => writeFileSync(file, `${JSON.stringify(kept, undefined, 2)}\n`);
+  save(settings);
+  networkNamed(settings.network);
+  const payout = crypto.publicKeyOf(deriveSecretAt(crypto, masterKey(crypto, seed), PAYOUT_PATH));
+  return {
+    folder,
+    signer: new SeedSigner(crypto, seed),
+    store: await openStore(join(folder, "channels.sqlite")),
+    payoutScript: p2wpkh(crypto, payout),
+    network: settings.network,
+    ...(settings.gateway && { gateway: settings.gateway }),
+    isNew,
+    rememberGateway: (gateway) => save({ ...settings, gateway }),
+  };
+}
+
+function firstSettings(network = "regtest"): Settings {
+  if (!NETWORKS.includes(network)) {
+    throw new Failure(`there is no network "${network}"; use ${NETWORKS.join(", ")}`, EXIT.usage);
+  }
+  return { version: 1, network: network as NetworkName };
+}
+
+function readSettings(file: string): Settings {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as Settings;
+  } catch (cause) {
+    throw new Failure(`${file} cannot be read (${messageOf(cause)}); restore it from a backup`);
+  }
+}
+
+async function openStore(path: string): Promise<Store> {
+  try {
+    const { openSqliteStore } = await import("../../gateway/store/sqlite-store.ts");
+    return openSqliteStore(path);
+  } catch (cause) {
+    const isInUse = /in use|locked|busy/i.test(messageOf(cause));
+    if (!isInUse) throw cause;
+    throw new Failure(`the wallet ${path} is in use by another program; let that one end first`);
+  }
+}
