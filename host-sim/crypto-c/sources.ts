@@ -1,5 +1,6 @@
 /** What a C compiler needs for the device's crypto (firmware/crypto): sources, include folders, and how an XS image installs it. */
-import { existsSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -24,6 +25,20 @@ export function cryptoSources(): CryptoSources {
     binding: [join(ours, "xs-crypto.c"), join(here, "xs-install.c")],
     includeFolders: [ours, library],
   };
+}
+
+/** Differs where any C file of ours does, for the names of what is built from them. */
+export function cryptoFingerprint(): string {
+  const hash = createHash("sha256");
+  const folders = [
+    new URL("../../firmware/crypto/", import.meta.url),
+    new URL("./", import.meta.url),
+  ];
+  for (const folder of folders) {
+    const names = readdirSync(folder).filter((name) => /\.[ch]$/.test(name));
+    for (const name of names.sort()) hash.update(name).update(readFileSync(new URL(name, folder)));
+  }
+  return hash.digest("hex").slice(0, 12);
 }
 
 /** libsecp256k1's own C sources, in the npm package secp256k1. */

@@ -5,13 +5,15 @@
 #include "xs-crypto.h"
 #include "xs-install.h"
 
-/* To be called between xsBeginHost and xsEndHost. */
-void picobolt_install_crypto(xsMachine *the) {
+/* Takes a machine that runs no script at the moment, or is in a host function. */
+void picobolt_install_crypto(xsMachine *machine) {
+  xsBeginHost(machine);
   xsmcVars(2);
   xsVar(0) = xsNewObject();
-#define INSTALL(name, length)                                   \
-  xsVar(1) = xsNewHostFunction(xs_picobolt_##name, length);     \
+#define INSTALL(name, length)                               \
+  xsVar(1) = xsNewHostFunction(xs_picobolt_##name, length); \
   xsmcDefine(xsVar(0), xsID(#name), xsVar(1), xsDontSet | xsDontDelete);
   PICOBOLT_XS_FUNCTIONS(INSTALL)
   xsmcDefine(xsGlobal, xsID("picoboltNative"), xsVar(0), xsDontEnum);
+  xsEndHost(machine);
 }

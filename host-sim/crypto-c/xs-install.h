@@ -2,6 +2,6 @@
 #ifndef PICOBOLT_XS_INSTALL_H
 #define PICOBOLT_XS_INSTALL_H
 
-void picobolt_install_crypto(xsMachine *the);
+void picobolt_install_crypto(xsMachine *machine);
 
 #endif

@@ -7,12 +7,17 @@ import { decodeCbor, encodeCbor } from "../../core/messages/cbor.ts";
 import { decodeMessage, encodeMessage, messageLimits } from "../../core/messages/codec.ts";
 import type { Message } from "../../core/messages/message.ts";
 import { Node } from "../../core/node/node.ts";
+import { type NativeFunctions, nativeCrypto, nativeEntropy } from "../../firmware/crypto/native.ts";
+import { selfTest } from "../../firmware/crypto/self-test.ts";
 import { callHost, characters, listen, serve, text } from "./agent-calls.ts";
 import { callCrypto } from "./crypto-calls.ts";
 import { freezeModuleState, writableState } from "./freeze.ts";
 import { frameCount, hostCrypto, serveNode } from "./node-calls.ts";
 import { type Scenario, scenarios } from "./scenarios.ts";
 import { descend } from "./stack.ts";
+
+/** Only in a worker that has the device's crypto compiled in (build.ts). */
+declare const picoboltNative: NativeFunctions;
 
 serve("ping", (...parameters) => parameters);
 serve("ask-host", (name, ...parameters) => callHost(text(name as Uint8Array), ...parameters));
@@ -22,6 +27,15 @@ serve("writable-state", () => writableState().map(characters));
 serve("crypto", (method, ...parameters) =>
   callCrypto(nobleCrypto(), text(method as Uint8Array), parameters),
 );
+/** The same on the device's crypto in C. */
+serve("native-crypto", (method, ...parameters) =>
+  callCrypto(nativeCrypto(picoboltNative), text(method as Uint8Array), parameters),
+);
+/** What the self-test of a start says: nothing where all is well. */
+serve("native-self-test", () => {
+  const failed = selfTest(nativeCrypto(picoboltNative), nativeEntropy(picoboltNative));
+  return failed === undefined ? undefined : characters(failed);
+});
 /** Decodes CBOR, or one of our messages, and encodes what came out. */
 serve("cbor", (bytes) => encodeCbor(decodeCbor(bytes as Uint8Array, messageLimits(65_535))));
 serve("message", (bytes) => {

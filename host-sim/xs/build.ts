@@ -3,8 +3,9 @@ import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { copyFile, mkdtemp, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { cryptoFingerprint, cryptoSources } from "../crypto-c/sources.ts";
 
 const VERSION = "0.15.0";
 /** SHA-512 of the package's tarball: another one is not built, whoever delivers it. */
@@ -20,17 +21,28 @@ const LOCK_POLL_MS = 200;
 const LOCK_PATIENCE_MS = 180_000;
 const STEP_LIMIT_MS = 120_000;
 
+const CACHE = fileURLToPath(new URL("../../.cache/xs/", import.meta.url));
+
 /** Path of the worker's executable; builds it (about 15 s) where it is missing. Safe to call in parallel. */
-export async function buildXsWorker(
-  cacheDir: string = fileURLToPath(new URL("../../.cache/xs/", import.meta.url)),
-): Promise<string> {
+export async function buildXsWorker(cacheDir: string = CACHE): Promise<string> {
   const given = process.env.XSNAP_WORKER;
   if (given !== undefined && given !== "") {
     if (!existsSync(given)) throw new Error(`XSNAP_WORKER names ${given}, which does not exist`);
     return given;
   }
+  return await built(cacheDir, "xsnap-worker", build);
+}
+
+/** As `buildXsWorker`, with the device's crypto in C as the global `picoboltNative` (firmware/crypto/native.ts). */
+export async function buildXsCryptoWorker(cacheDir: string = CACHE): Promise<string> {
+  return await built(cacheDir, `xsnap-crypto-${cryptoFingerprint()}`, (folder, worker) =>
+    build(folder, worker, "with crypto"),
+  );
+}
+
+async function built(cacheDir: string, name: string, make: typeof build): Promise<string> {
   const machine = `${process.platform}-${process.arch}`;
-  const worker = join(cacheDir, `xsnap-worker-${VERSION}-${BUILD_REVISION}-${machine}`);
+  const worker = join(cacheDir, `${name}-${VERSION}-${BUILD_REVISION}-${machine}`);
   if (existsSync(worker)) return worker;
   if (process.platform !== "linux") {
     throw new Error(
@@ -39,12 +51,12 @@ export async function buildXsWorker(
   }
   mkdirSync(cacheDir, { recursive: true });
   return await withLock(`${worker}.lock`, async () => {
-    if (!existsSync(worker)) await build(cacheDir, worker);
+    if (!existsSync(worker)) await make(cacheDir, worker);
     return worker;
   });
 }
 
-async function build(cacheDir: string, worker: string): Promise<void> {
+async function build(cacheDir: string, worker: string, crypto?: "with crypto"): Promise<void> {
   await requireTools();
   const folder = await mkdtemp(join(cacheDir, "build-"));
   try {
@@ -56,11 +68,18 @@ async function build(cacheDir: string, worker: string): Promise<void> {
     }
     await run("tar", ["-xzf", tarball], folder);
     const xsnap = join(folder, "package/xsnap-native/xsnap");
-    exposeEngineFunctions(join(xsnap, "sources/xsnap-worker.c"));
+    const program = join(xsnap, "sources/xsnap-worker.c");
+    exposeEngineFunctions(program);
+    const libraries: string[] = [];
+    if (crypto) {
+      libraries.push(`LIBRARIES=${(await compileCrypto(folder)).join(" ")} -ldl -lm -lpthread`);
+      installCrypto(program);
+    }
     const settings = [
       "GOAL=release",
       `MODDABLE=${join(folder, "package/moddable")}`,
       `XSNAP_VERSION=${VERSION}`,
+      ...libraries,
     ];
     const makefiles = join(xsnap, "makefiles/lin");
     await run("make", ["-j2", "-f", "xsnap-worker.mk", ...settings], makefiles);
@@ -93,6 +112,35 @@ function exposeEngineFunctions(sourceFile: string): void {
     .replace(EXPOSE_AFTER, EXPOSE_AFTER + declarations)
     .replace(EXPOSE_BEFORE, definitions + EXPOSE_BEFORE);
   writeFileSync(sourceFile, exposed);
+}
+
+/** Object files of the device's crypto and its binding; the defines are those of the worker that change xs.h. */
+async function compileCrypto(folder: string): Promise<readonly string[]> {
+  const { plain, binding, includeFolders } = cryptoSources();
+  const engine = ["moddable/xs/includes", "moddable/xs/platforms", "xsnap-native/xsnap/sources"];
+  const includes = [...includeFolders, ...engine.map((name) => join(folder, "package", name))];
+  const defines = [
+    "INCLUDE_XSPLATFORM",
+    'XSPLATFORM="xsnapPlatform.h"',
+    "mxMetering=1",
+    "mxDebug=1",
+  ];
+  const options = [...defines.map((d) => `-D${d}`), ...includes.map((i) => `-I${i}`)];
+  const sources = [...plain, ...binding];
+  await run("cc", ["-std=gnu99", "-O2", "-c", ...options, ...sources], folder);
+  return sources.map((source) => join(folder, basename(source).replace(/c$/, "o")));
+}
+
+function installCrypto(sourceFile: string): void {
+  const source = readFileSync(sourceFile, "utf8");
+  const declaration = "extern void picobolt_install_crypto(xsMachine* the);\n";
+  const call = "\tpicobolt_install_crypto(the);\n";
+  writeFileSync(
+    sourceFile,
+    source
+      .replace(EXPOSE_AFTER, EXPOSE_AFTER + declaration)
+      .replace(EXPOSE_BEFORE, call + EXPOSE_BEFORE),
+  );
 }
 
 async function requireTools(): Promise<void> {
