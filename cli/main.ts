@@ -67,7 +67,7 @@ function fill(parser: Parser, command: Command, context: Context): void {
 function report(out: Output, cause: unknown, isStopped: boolean): number {
   if (cause instanceof CommanderError) {
     if (cause.exitCode === 0) return 0;
-    const sentence = cause.message.replace(/^error: /, "");
+    const sentence = cause.message.replace(/^error: /, "").replace(/\n/g, " ");
     return tell(out, `${sentence}; picobolt --help lists commands and options`, EXIT.usage);
   }
   if (isStopped) return tell(out, "stopped", EXIT.stopped);

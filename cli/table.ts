@@ -9,7 +9,7 @@ interface Entry {
 export const COMMANDS: Readonly<Record<string, Entry>> = {
   devices: {
     summary: "list serial ports (and BLE devices) and what answers on each",
-    load: async () => (await import("./commands/flash.ts")).flash,
+    load: async () => (await import("./commands/devices.ts")).devices,
   },
   flash: {
     summary: "write a firmware image to an ESP board",
@@ -21,6 +21,6 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   monitor: {
     summary: "show what a device says on its serial port",
-    load: async () => (await import("./commands/flash.ts")).flash,
+    load: async () => (await import("./commands/monitor.ts")).monitor,
   },
 };

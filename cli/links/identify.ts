@@ -9,3 +9,7 @@ export interface Identity {
 export async function identify(_link: Link, _timeoutMs: number): Promise<Identity | undefined> {
   return undefined;
 }
+
+export function describeIdentity({ nodeId }: Identity): string {
+  return Buffer.from(nodeId).toString("hex");
+}

@@ -1,0 +1,24 @@
+/** A serial port that this command has to itself, as a link. */
+import type { SerialPort } from "serialport";
+import type { Link } from "../../core/ports/link.ts";
+
+export class PortLink implements Link {
+  readonly kind = "stream";
+  readonly name: string;
+  onBytes: (bytes: Uint8Array) => void = () => {};
+  onClosed: (reason: string) => void = () => {};
+
+  constructor(private readonly port: SerialPort) {
+    this.name = `serial:${port.path}`;
+    port.on("data", (bytes: Buffer) => this.onBytes(bytes));
+    port.on("close", () => this.onClosed("the serial port closed"));
+  }
+
+  send(bytes: Uint8Array): void {
+    if (this.port.isOpen) this.port.write(Buffer.from(bytes));
+  }
+
+  close(): void {
+    if (this.port.isOpen) this.port.close();
+  }
+}
