@@ -31,6 +31,8 @@ import { assert } from "../core/primitives/errors.ts";
 import type { SessionTiming } from "../core/transport/timing.ts";
 import type { App, AppEvent } from "./apps/app.ts";
 import { Inbox } from "./apps/inbox.ts";
+import type { PriceList } from "./apps/price-list.ts";
+import type { Clock, Pins } from "./board.ts";
 
 export interface DeviceOptions {
   readonly crypto: Crypto;
@@ -47,6 +49,11 @@ export interface DeviceOptions {
   readonly policy?: Partial<ChannelPolicy>;
   readonly timing?: SessionTiming;
   readonly nowMs: number;
+  /** Of the board, for the app. */
+  readonly pins?: Pins | undefined;
+  readonly clock?: Clock | undefined;
+  /** The owner's price list; absent: the app's own settings say what is sold. */
+  readonly prices?: PriceList | undefined;
   /** Wall clock, where there is one. */
   nowSeconds?(): number | undefined;
   readonly events: DeviceEvents;
@@ -153,7 +160,20 @@ export class Device {
     device.chain.feed(device.node);
     const { node } = device;
     const tell = (event: AppEvent) => events.onApp(event);
-    await app.start({ node, crypto, entropy, store, inbox, tell });
+    const { pins, clock, prices } = options;
+    const declineReason = () => device.declineReason();
+    await app.start({
+      node,
+      crypto,
+      entropy,
+      pins,
+      clock,
+      store,
+      inbox,
+      prices,
+      declineReason,
+      tell,
+    });
     return device;
   }
 
@@ -172,6 +192,7 @@ export class Device {
   }
 
   stop(): void {
+    this.guarded(() => this.options.app.stop?.());
     this.node.close("the device is stopping");
   }
 

@@ -99,12 +99,88 @@ export const fundingRelease = message(32819, "funding_release", {
   broadcast: flag,
 });
 
-/** Payee → payer: what can be bought and delivered right now (an empty list: nothing). */
+/** Products of one page of a price list: the longest names and prices fit into a device's message. */
+export const PRODUCTS_PER_PAGE = 32;
+const product = group("product", {
+  id: u16,
+  name: text(48),
+  priceMsat: amountMsat,
+  /** It can come out now. */
+  ready: flag,
+});
+/**
+ * Payee → payer: what can be bought and delivered right now (an empty list: nothing). A long list comes in pages: the first
+ * by itself, the others when asked for; `version` is that of the whole list.
+ */
 export const priceList = message(32833, "price_list", {
   machine: text(64),
   ready: flag,
-  products: list(group("product", { id: u16, name: text(48), priceMsat: amountMsat }), 64),
+  products: list(product, PRODUCTS_PER_PAGE),
+  version: u32,
+  /** Of `pages`, from 0. */
+  page: u16,
+  pages: u16,
+  /** Products in all pages. */
+  total: u16,
+  /** Why nothing can be bought, for people. */
+  note: optional(text(96)),
+  /** Of the request that it answers. */
+  request: optional(safeUint),
 });
+/** Payer → payee: one page, or the page that holds a product (or would); answered by `price_list`. */
+export const priceListRequest = message(32843, "price_list_request", {
+  request: safeUint,
+  page: optional(u16),
+  product: optional(u16),
+});
+/** Payee → payer: whether the machine is ready, and products that can come out again or cannot any more. */
+export const availability = message(32845, "availability", {
+  version: u32,
+  ready: flag,
+  note: optional(text(96)),
+  products: list(group("product-ready", { id: u16, ready: flag }), 64),
+});
+
+/** What a meter counts. */
+export const METER_UNITS = { seconds: 0, wattHours: 1 } as const;
+/** Payee → payer: what a meter takes, and whether it is free and able. */
+export const meterQuote = message(32855, "meter_quote", {
+  machine: text(64),
+  ready: flag,
+  /** For one unit of `unitSize` seconds or watt-hours. */
+  priceMsat: amountMsat,
+  unitKind: byte,
+  unitSize: u32,
+  /** Paid and unused units that a payer may have here at most. */
+  maxAheadUnits: u16,
+  /** Why it is not ready, for people. */
+  note: optional(text(96)),
+});
+/** Payer → payee: begins a session at the price that was quoted; its pushes name it in their references. */
+export const meterStart = message(32857, "meter_start", {
+  session: bytes(8, 8),
+  priceMsat: amountMsat,
+  unitKind: byte,
+  unitSize: u32,
+  /** Tell me when fewer paid units than this are left. */
+  lowUnits: u16,
+});
+export const METER_STATES = { refused: 0, waiting: 1, running: 2, ended: 3 } as const;
+/** Payee → payer: how a session stands, told when that changes, at each payment, and when little is left. */
+export const meterState = message(32859, "meter_state", {
+  session: bytes(8, 8),
+  state: byte,
+  /** Units begun since the session began. */
+  usedUnits: u32,
+  /** Credited to the session since it began. */
+  paidMsat: amountMsat,
+  /** Paid and not used; of an ended session, what goes back. */
+  leftMsat: amountMsat,
+  note: optional(text(96)),
+});
+/** Payer → payee: enough; what is paid and unused goes back. Repeated until the end is told. */
+export const meterStop = message(32861, "meter_stop", { session: bytes(8, 8) });
+
 /** Payer → payee: asks for a payment hash to pay by HTLC. */
 export const invoiceRequest = message(32835, "invoice_request", {
   request: safeUint,
@@ -137,6 +213,12 @@ export const serviceMessages = [
   fundingOutpoint,
   fundingRelease,
   priceList,
+  priceListRequest,
+  availability,
+  meterQuote,
+  meterStart,
+  meterState,
+  meterStop,
   invoiceRequest,
   invoice,
   delivery,

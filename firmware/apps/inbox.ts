@@ -22,26 +22,35 @@ export interface Arrival {
   readonly isDuplicate: boolean;
   /** The motor may have run for it. */
   readonly begun: boolean;
+  /** It was decided that it goes back: it buys nothing any more. */
+  readonly owed?: boolean | undefined;
 }
 
 export interface InboxState {
   readonly arrivals: readonly Arrival[];
   /** What the app keeps beside it. */
   readonly notes: Uint8Array;
+  /** What could not be given back because its channel has ended: for the owner to settle. */
+  readonly owedMsat: number;
+  readonly owedPayments: number;
 }
 
 type Outcome<T> = T | Promise<T>;
 
 const KEY = "app/inbox";
-const VERSION = 1;
+/** 2: what is owed. */
+const VERSION = 2;
 const NOTHING = new Uint8Array(0);
 
 /** The store that a node is given, and the list that grows by what its commits credit. */
 export class Inbox implements Store {
   readonly name: string;
   readonly suspects?: readonly ChannelId[];
-  private state: InboxState = { arrivals: [], notes: NOTHING };
+  private state: InboxState = { arrivals: [], notes: NOTHING, owedMsat: 0, owedPayments: 0 };
   private nextNumber = 0;
+  /** Arrivals from this number on are of this run: each is served once the node has told of it, with why it declined it. */
+  private firstOfRun = 0;
+  private readonly heard = new Map<number, string | undefined>();
   private busy: Promise<unknown> | undefined;
 
   private constructor(private readonly inner: Store) {
@@ -53,6 +62,7 @@ export class Inbox implements Store {
     const inbox = new Inbox(inner);
     const stored = await inner.getValue(KEY);
     if (stored) inbox.decode(stored);
+    inbox.firstOfRun = inbox.nextNumber;
     return inbox;
   }
 
@@ -61,8 +71,36 @@ export class Inbox implements Store {
     return this.state.arrivals;
   }
 
+  /** What may be served: a store that takes its time has credited a payment before the node says that it declined it. */
+  isHeard({ number }: Arrival): boolean {
+    return number < this.firstOfRun || this.heard.has(number);
+  }
+
+  /** Why the node declined it, in this run. */
+  declined({ number }: Arrival): string | undefined {
+    return this.heard.get(number);
+  }
+
+  /** The node told of a push that it received. */
+  hear(id: ChannelId, payments: Uint8Array, declined?: string): void {
+    const references = new Set<string>();
+    for (const { reference } of unpackPayments(payments)) references.add(toHex(reference));
+    for (const arrival of this.arrivals) {
+      const isThis = equal(arrival.channelId, id) && references.has(toHex(arrival.reference));
+      if (isThis && !this.isHeard(arrival)) this.heard.set(arrival.number, declined);
+    }
+  }
+
   get notes(): Uint8Array {
     return this.state.notes;
+  }
+
+  get owedMsat(): number {
+    return this.state.owedMsat;
+  }
+
+  get owedPayments(): number {
+    return this.state.owedPayments;
   }
 
   isWaiting(reference: Uint8Array): boolean {
@@ -76,14 +114,17 @@ export class Inbox implements Store {
       const stored = this.inner.setValue(KEY, this.encode(next, this.nextNumber));
       const done = () => {
         this.state = next;
+        if (this.heard.size > next.arrivals.length) this.forgetServed();
       };
       return stored instanceof Promise ? stored.then(done) : done();
     });
   }
 
-  /** For an HTLC that was paid: joined by the app, in an `update`. */
+  /** For an HTLC that was paid, or what the app itself owes: joined by the app, in an `update`. */
   numbered(arrival: Omit<Arrival, "number">): Arrival {
-    return { ...arrival, number: this.nextNumber++ };
+    const number = this.nextNumber++;
+    this.heard.set(number, undefined);
+    return { ...arrival, number };
   }
 
   commit(change: StoreCommit): Outcome<CommitOutcome> {
@@ -122,6 +163,14 @@ export class Inbox implements Store {
     return outcome instanceof Promise ? outcome.then(done) : done(outcome);
   }
 
+  private forgetServed(): void {
+    const waiting = new Set(this.arrivals.map(({ number }) => number));
+    for (const number of this.heard.keys()) {
+      // What was numbered a moment ago may stand in the next update.
+      if (!waiting.has(number) && number < this.nextNumber - 64) this.heard.delete(number);
+    }
+  }
+
   private areKnown(credits: Uint8Array): Outcome<readonly boolean[]> {
     const answers: Outcome<boolean>[] = [];
     for (let at = 0; at < credits.length; at += PUSH_PAYMENT_BYTES) {
@@ -145,27 +194,35 @@ export class Inbox implements Store {
     return outcome;
   }
 
-  private encode({ arrivals, notes }: InboxState, nextNumber: number): Uint8Array {
+  private encode(
+    { arrivals, notes, owedMsat, owedPayments }: InboxState,
+    nextNumber: number,
+  ): Uint8Array {
     const writer = new ByteWriter();
     writer.u8(VERSION);
     writer.u32(nextNumber);
     writer.prefixed(notes);
+    writer.varint(owedMsat);
+    writer.varint(owedPayments);
     writer.varint(arrivals.length);
     for (const one of arrivals) {
       writer.u32(one.number);
       writer.raw(one.channelId);
       writer.prefixed(one.reference);
       writer.u64(one.amountMsat);
-      writer.u8((one.isDuplicate ? 1 : 0) | (one.begun ? 2 : 0));
+      writer.u8((one.isDuplicate ? 1 : 0) | (one.begun ? 2 : 0) | (one.owed ? 4 : 0));
     }
     return writer.bytes();
   }
 
   private decode(bytes: Uint8Array): void {
     const reader = new ByteReader(bytes);
-    if (reader.u8() !== VERSION) throw new Error("the inbox was written by a newer firmware");
+    const version = reader.u8();
+    if (version > VERSION) throw new Error("the inbox was written by a newer firmware");
     this.nextNumber = reader.u32();
     const notes = reader.prefixed().slice();
+    const owedMsat = version > 1 ? reader.varint() : 0;
+    const owedPayments = version > 1 ? reader.varint() : 0;
     const arrivals: Arrival[] = [];
     for (let count = reader.varint(); count > 0; count--) {
       const number = reader.u32();
@@ -175,9 +232,10 @@ export class Inbox implements Store {
       const flags = reader.u8();
       const isDuplicate = (flags & 1) !== 0;
       const begun = (flags & 2) !== 0;
-      arrivals.push({ number, channelId: id, reference, amountMsat, isDuplicate, begun });
+      const owed = (flags & 4) !== 0;
+      arrivals.push({ number, channelId: id, reference, amountMsat, isDuplicate, begun, owed });
     }
-    this.state = { arrivals, notes };
+    this.state = { arrivals, notes, owedMsat, owedPayments };
   }
 
   // The rest of the store is as it was.

@@ -3,6 +3,8 @@ import type { ChannelRecord } from "../../core/channel/record.ts";
 import {
   type ChannelId,
   channelId,
+  type MilliSatoshi,
+  milliSatoshi,
   type PaymentHash,
   type Preimage,
   type PublicKey,
@@ -22,6 +24,8 @@ export const INVOICE_BLOCKS = 6;
 export interface Invoice {
   readonly payer: PublicKey;
   readonly product: number;
+  /** As quoted: it holds as long as the invoice does, whatever the price list says by then. */
+  readonly amountMsat: MilliSatoshi;
   readonly preimage: Preimage;
   readonly paymentHash: PaymentHash;
   readonly madeAtHeight: number;
@@ -29,14 +33,19 @@ export interface Invoice {
   readonly taken?: { readonly channelId: ChannelId; readonly htlcId: number } | undefined;
 }
 
-/** The one that this payer already has for the product. */
+/** The one that this payer already has for the product at this price. */
 export function openInvoice(
   invoices: readonly Invoice[],
   payer: PublicKey,
   product: number,
+  amountMsat: MilliSatoshi,
 ): Invoice | undefined {
   return invoices.find(
-    (one) => equal(one.payer, payer) && one.product === product && one.taken === undefined,
+    (one) =>
+      equal(one.payer, payer) &&
+      one.product === product &&
+      one.amountMsat === amountMsat &&
+      one.taken === undefined,
   );
 }
 
@@ -70,12 +79,16 @@ export interface Notes {
   readonly invoices: readonly Invoice[];
 }
 
+const VERSION = 1;
+
 export function encodeNotes({ fallen, invoices }: Notes): Uint8Array {
   const writer = new ByteWriter();
+  writer.u8(VERSION);
   writer.u32(fallen);
   for (const { payer, product, preimage: secret, madeAtHeight, taken, ...rest } of invoices) {
     writer.raw(payer);
     writer.u32(product);
+    writer.varint(rest.amountMsat);
     writer.raw(secret);
     writer.raw(rest.paymentHash);
     writer.u32(madeAtHeight);
@@ -91,11 +104,13 @@ export function encodeNotes({ fallen, invoices }: Notes): Uint8Array {
 export function decodeNotes(bytes: Uint8Array): Notes {
   if (bytes.length === 0) return { fallen: 0, invoices: [] };
   const reader = new ByteReader(bytes);
+  if (reader.u8() !== VERSION) throw new Error("the invoices were stored by another firmware");
   const fallen = reader.u32();
   const invoices: Invoice[] = [];
   while (reader.remaining > 0) {
     const payer = publicKey(reader.raw(33).slice());
     const product = reader.u32();
+    const amountMsat = milliSatoshi(reader.varint());
     const secret = preimage(reader.raw(32).slice());
     const hash = paymentHash(reader.raw(32).slice());
     const madeAtHeight = reader.u32();
@@ -103,7 +118,15 @@ export function decodeNotes(bytes: Uint8Array): Notes {
       reader.u8() === 1
         ? { channelId: channelId(reader.raw(32).slice()), htlcId: reader.u64() }
         : undefined;
-    invoices.push({ payer, product, preimage: secret, paymentHash: hash, madeAtHeight, taken });
+    invoices.push({
+      payer,
+      product,
+      amountMsat,
+      preimage: secret,
+      paymentHash: hash,
+      madeAtHeight,
+      taken,
+    });
   }
   return { fallen, invoices };
 }

@@ -1,11 +1,24 @@
-/** A device that buys: pays pushes and HTLCs at the price list that a machine announced, and asks again until it is delivered. */
+/** A device that buys: by push or HTLC at the listed price, within its budget, and asks again until it is delivered; or feeds a meter. */
 import type { ChannelEvent } from "../../core/channel/effects.ts";
 import type { Message, MessageNamed } from "../../core/messages/message.ts";
 import { packPayments, REFERENCE_BYTES, unpackPayments } from "../../core/payments/push.ts";
-import { blockHeight, type ChannelId, type PublicKey } from "../../core/primitives/brands.ts";
-import { concat, equal, toHex } from "../../core/primitives/bytes.ts";
+import {
+  blockHeight,
+  type ChannelId,
+  type MilliSatoshi,
+  type PublicKey,
+  publicKey,
+} from "../../core/primitives/brands.ts";
+import { ascii, concat, equal, toHex } from "../../core/primitives/bytes.ts";
 import { assert } from "../../core/primitives/errors.ts";
 import type { App, AppHost } from "./app.ts";
+import { type AutobuySettings, watchButton } from "./autobuy.ts";
+import { Budget } from "./budget.ts";
+import type { Feed, FeedOptions } from "./feed.ts";
+import { Feeds } from "./feeds.ts";
+import { InvoiceRequests } from "./invoice-requests.ts";
+import type { PayerSettings } from "./payer-settings.ts";
+import { type ListedProduct, PeerPrices } from "./peer-prices.ts";
 import { PRODUCT_BYTES } from "./product.ts";
 import { MAX_OPEN_PURCHASES, type Purchase, Purchases } from "./purchases.ts";
 
@@ -16,16 +29,15 @@ const HEIGHT_BYTES = 4;
 
 type Done = (delivered: boolean, note: string) => void;
 
-interface InvoiceWait {
-  readonly peer: PublicKey;
-  resolve(invoice: MessageNamed<"invoice">): void;
-  reject(error: Error): void;
-}
-
 export interface Outcome {
   readonly delivered: boolean;
   readonly note: string;
   readonly reference: Uint8Array;
+}
+
+export interface BuyOptions {
+  /** Not above this, whatever the list says. */
+  readonly maxMsat?: number | undefined;
 }
 
 export class PayerApp implements App {
@@ -37,40 +49,89 @@ export class PayerApp implements App {
   private readonly waiting = new Map<string, Done>();
   /** Irrevocable on both sides, so that the machine must have been credited. */
   private readonly settled = new Set<string>();
-  private readonly prices = new Map<string, MessageNamed<"price_list">>();
-  private readonly invoices = new Map<number, InvoiceWait>();
-  private nextRequest = 1;
+  private budget!: Budget;
+  private prices!: PeerPrices;
+  private feeds!: Feeds;
+  /** Reserved of the budget, by the reference of a purchase that may still turn out unpaid. */
+  private readonly reserved = new Map<string, number>();
+  private invoices!: InvoiceRequests;
+  private isBuying = false;
   /** Begun over the link that is there now: the word of their delivery cannot have been lost. */
   private readonly fresh = new Set<string>();
 
+  constructor(private readonly settings: PayerSettings = {}) {}
+
   async start(host: AppHost): Promise<void> {
     this.host = host;
+    const { store, clock, node, pins } = host;
+    this.budget = await Budget.load(this.settings, { store, clock, height: () => node.height });
+    this.prices = new PeerPrices(host);
+    this.invoices = new InvoiceRequests(host);
+    this.feeds = await Feeds.load(host, this.budget);
+    const { autobuy } = this.settings;
+    if (autobuy) {
+      assert(pins && clock, "buying by a button needs pins and a clock");
+      watchButton(autobuy, { pins, clock }, () => this.run(this.pressed(autobuy)));
+    }
     this.purchases = await Purchases.load(host.store);
     for (const purchase of this.purchases.all()) await this.resume(purchase);
   }
 
   /** What the machine at the other end of a channel sells. */
   priceList(peer: PublicKey): MessageNamed<"price_list"> | undefined {
-    return this.prices.get(toHex(peer));
+    return this.prices.head(peer);
+  }
+
+  /** One page of it; asked for where it is not known. */
+  page(peer: PublicKey, page: number): Promise<readonly ListedProduct[]> {
+    return this.prices.page(peer, page);
+  }
+
+  /** One product of a list of any length; undefined where the machine does not have it, or is away. */
+  product(peer: PublicKey, id: number): Promise<ListedProduct | undefined> {
+    return this.prices.product(peer, id);
+  }
+
+  /** What the meter at the other end of a channel takes; undefined where there is none, or it is away. */
+  meterQuote(peer: PublicKey): MessageNamed<"meter_quote"> | undefined {
+    return this.feeds.quote(peer);
+  }
+
+  /** Spent of the day's budget, in millisatoshi. */
+  get spentMsat(): number {
+    return this.budget.spentMsat;
+  }
+
+  /** Feeds the meter at the other end of a channel until it is enough, or `stop` is called. Throws where it is not ready. */
+  feed(channelId: ChannelId, options: FeedOptions): Promise<Feed> {
+    return this.feeds.begin(channelId, options);
+  }
+
+  stop(): void {
+    this.feeds.stopAll("the device is stopping");
   }
 
   onPeer(peer: PublicKey, connected: boolean): void {
+    this.feeds.onPeer(peer, connected);
     if (connected) return;
-    this.prices.delete(toHex(peer));
-    for (const [request, wait] of this.invoices) {
-      if (!equal(wait.peer, peer)) continue;
-      this.invoices.delete(request);
-      wait.reject(new Error("the machine went away: nothing was paid"));
-    }
+    this.prices.away(peer);
+    this.invoices.away(peer);
   }
 
   onMessage(peer: PublicKey, message: Message): boolean {
     switch (message.type) {
       case "price_list":
-        this.prices.set(toHex(peer), copyOf(message));
+        this.prices.listed(peer, message);
+        return true;
+      case "availability":
+        this.prices.changed(peer, message);
+        return true;
+      case "meter_quote":
+      case "meter_state":
+        this.feeds.onMessage(peer, message);
         return true;
       case "invoice":
-        this.invoiced(peer, message);
+        this.invoices.answered(peer, message);
         return true;
       case "delivery":
         this.delivered(peer, message);
@@ -81,7 +142,21 @@ export class PayerApp implements App {
   }
 
   onChannelEvent(id: ChannelId, event: ChannelEvent): void {
+    this.feeds.onChannelEvent(id, event);
     switch (event.type) {
+      case "htlcReceived": {
+        const reason = ascii("this device sells nothing");
+        this.host.node.command(id, { type: "failHtlc", htlcId: event.htlc.id, reason });
+        return;
+      }
+      case "pushCommitted":
+        for (const { reference } of unpackPayments(event.payments)) {
+          this.reserved.delete(toHex(reference));
+        }
+        return;
+      case "htlcCommitted":
+        this.reserved.delete(toHex(event.htlc.paymentHash));
+        return;
       case "pushSettled":
         for (const { reference } of unpackPayments(event.payments)) this.irrevocable(reference);
         return;
@@ -112,32 +187,33 @@ export class PayerApp implements App {
   }
 
   /** Buys one product by push; resolves when it is delivered, refunded or was not paid. */
-  async buy(channelId: ChannelId, product: number): Promise<Outcome> {
-    const amountMsat = this.priceOf(channelId, product);
-    if (amountMsat === undefined) {
-      throw new Error(`product ${product} is not on sale, or the machine is away`);
-    }
+  async buy(channelId: ChannelId, product: number, options: BuyOptions = {}): Promise<Outcome> {
+    const amountMsat = await this.priceOf(channelId, product, options);
     const reference = this.freshReference(product);
-    return this.begin({ channelId, product, reference }, () => {
+    return this.begin({ channelId, product, reference }, amountMsat, () => {
       const payments = packPayments([{ reference, amountMsat }]);
       return this.host.node.command(channelId, { type: "push", payments });
     });
   }
 
   /** Buys one product by HTLC: asks for a payment hash first. */
-  async buyByHtlc(channelId: ChannelId, product: number): Promise<Outcome> {
+  async buyByHtlc(
+    channelId: ChannelId,
+    product: number,
+    options: BuyOptions = {},
+  ): Promise<Outcome> {
     const { node } = this.host;
+    const priceMsat = await this.priceOf(channelId, product, options);
     const peer = node.record(channelId)?.remoteNodeId;
-    const priceMsat = this.priceOf(channelId, product);
-    if (!peer || priceMsat === undefined) throw new Error("the machine is away");
-    const invoice = await this.askInvoice(peer, product);
+    if (!peer) throw new Error("the channel is not there: nothing was paid");
+    const invoice = await this.invoices.ask(peer, product);
     const { paymentHash, amountMsat, cltvExpiryDelta } = invoice;
     if (amountMsat !== priceMsat) throw new Error("the invoice is not at the listed price");
     if (cltvExpiryDelta > MAX_CLTV_EXPIRY_DELTA) {
       throw new Error(`the machine would bind the money for ${cltvExpiryDelta} blocks`);
     }
     const cltvExpiry = blockHeight(node.height + cltvExpiryDelta + 1);
-    return this.begin({ channelId, product, reference: paymentHash }, () =>
+    return this.begin({ channelId, product, reference: paymentHash }, amountMsat, () =>
       node.command(channelId, { type: "addHtlc", amountMsat, paymentHash, cltvExpiry }),
     );
   }
@@ -158,37 +234,66 @@ export class PayerApp implements App {
     return concat(ordered, this.host.entropy.random(REFERENCE_BYTES - ordered.length));
   }
 
-  private priceOf(channelId: ChannelId, product: number) {
+  /** Throws where it cannot be bought now, in words. */
+  private async priceOf(
+    channelId: ChannelId,
+    id: number,
+    { maxMsat }: BuyOptions,
+  ): Promise<MilliSatoshi> {
+    const refuse = (why: string) => new Error(`${why}: nothing was paid`);
     const peer = this.host.node.record(channelId)?.remoteNodeId;
-    const list = peer && this.priceList(peer);
-    return list?.ready ? list.products.find(({ id }) => id === product)?.priceMsat : undefined;
-  }
-
-  private askInvoice(peer: PublicKey, product: number): Promise<MessageNamed<"invoice">> {
-    if (this.invoices.size >= MAX_OPEN_PURCHASES) {
-      return Promise.reject(new Error("too many invoices are awaited"));
+    const list = peer && this.prices.head(peer);
+    if (!peer || !list) throw refuse("the machine is away");
+    if (!list.ready) throw refuse(list.note ?? "the machine is not ready");
+    const product = await this.prices.product(peer, id);
+    if (!product) throw refuse(`product ${id} is not on sale`);
+    if (!product.ready) throw refuse(`${product.name} cannot be delivered now`);
+    const { priceMsat, name } = product;
+    if (priceMsat > (maxMsat ?? Number.POSITIVE_INFINITY)) {
+      throw refuse(`${name} costs ${priceMsat} msat, more than ${maxMsat}`);
     }
-    const request = this.nextRequest++;
-    return new Promise((resolve, reject) => {
-      this.invoices.set(request, { peer, resolve, reject });
-      this.host.node.sendService(peer, { type: "invoice_request", request, product });
-    });
+    return priceMsat;
   }
 
-  private invoiced(peer: PublicKey, message: MessageNamed<"invoice">): void {
-    const wait = this.invoices.get(message.request);
-    if (!wait || !equal(wait.peer, peer)) return;
-    this.invoices.delete(message.request);
-    const paymentHash = message.paymentHash.slice() as typeof message.paymentHash;
-    wait.resolve({ ...message, paymentHash });
+  private channelWith(peer: Uint8Array): ChannelId | undefined {
+    const channels = this.host.node.channels();
+    return channels.find(({ channel }) => {
+      if (channel.kind !== "live" || channel.record.phase !== "normal") return false;
+      return equal(channel.record.remoteNodeId, peer);
+    })?.id;
   }
 
-  /** Stored before it is paid. */
-  private async begin(purchase: Purchase, pay: () => boolean): Promise<Outcome> {
+  /** Of a meter the first press begins, the second one ends. */
+  private async pressed({ peer, product, maxMsat }: AutobuySettings): Promise<void> {
+    const channelId = this.channelWith(peer);
+    if (!channelId) throw new Error("there is no channel with the seller: nothing was paid");
+    if (product === undefined) {
+      if (!this.feeds.stopOf(publicKey(peer))) await this.feeds.begin(channelId, { maxMsat });
+      return;
+    }
+    // One press, one purchase: also by an impatient finger.
+    if (this.waiting.size > 0 || this.isBuying) return;
+    this.isBuying = true;
+    try {
+      await this.buy(channelId, product, { maxMsat });
+    } finally {
+      this.isBuying = false;
+    }
+  }
+
+  /** Budget and purchase are stored before it is paid. */
+  private async begin(
+    purchase: Purchase,
+    amountMsat: number,
+    pay: () => boolean,
+  ): Promise<Outcome> {
     const { reference } = purchase;
     const under = this.purchases.all().length;
     assert(under < MAX_OPEN_PURCHASES, `${under} purchases are under way already`);
     assert(!this.purchases.get(reference), "the machine gave the same payment hash twice");
+    const peer = this.host.node.record(purchase.channelId)?.remoteNodeId;
+    if (peer) await this.budget.reserve(toHex(peer), amountMsat);
+    this.reserved.set(toHex(reference), amountMsat);
     await this.purchases.put(purchase);
     return new Promise((resolve) => {
       this.fresh.add(toHex(reference));
@@ -264,6 +369,7 @@ export class PayerApp implements App {
     if (!purchase) return;
     this.run(this.purchases.remove(reference));
     const key = toHex(reference);
+    this.unpaid(purchase);
     this.settled.delete(key);
     this.fresh.delete(key);
     const { product } = purchase;
@@ -271,6 +377,14 @@ export class PayerApp implements App {
     else this.host.tell({ type: "notDelivered", reference: purchase.reference, note });
     this.waiting.get(key)?.(delivered, note);
     this.waiting.delete(key);
+  }
+
+  /** What was never signed goes back to the budget. */
+  private unpaid({ channelId, reference }: Purchase): void {
+    const amountMsat = this.reserved.get(toHex(reference));
+    const peer = this.host.node.record(channelId)?.remoteNodeId;
+    this.reserved.delete(toHex(reference));
+    if (amountMsat && peer) this.run(this.budget.release(toHex(peer), amountMsat));
   }
 
   private rejected({ command, reason }: Extract<ChannelEvent, { type: "rejected" }>): void {
@@ -281,9 +395,4 @@ export class PayerApp implements App {
     }
     if (command.type === "addHtlc") this.end(command.paymentHash, false, reason);
   }
-}
-
-/** The strings of a message are its own; its numbers too: byte strings would be views. */
-function copyOf(list: MessageNamed<"price_list">): MessageNamed<"price_list"> {
-  return { ...list, products: list.products.map((product) => ({ ...product })) };
 }

@@ -1,9 +1,8 @@
-/** What a machine sells, and the price list that says so (docs/PROTOCOL.md "price_list"). */
-import { DEVICE_MAX_MESSAGE_BYTES, encodeMessage } from "../../core/messages/codec.ts";
-import type { MessageNamed } from "../../core/messages/message.ts";
-import { utf8Length } from "../../core/messages/utf8.ts";
-import type { MilliSatoshi } from "../../core/primitives/brands.ts";
-import { assert } from "../../core/primitives/errors.ts";
+/** What a machine sells, and how a product is kept in flash. */
+import { decodeUtf8, encodeUtf8, utf8Length } from "../../core/messages/utf8.ts";
+import { type MilliSatoshi, milliSatoshi } from "../../core/primitives/brands.ts";
+import { ByteReader, ByteWriter } from "../../core/transactions/codec.ts";
+import { ConfigError } from "./config.ts";
 
 export interface Product {
   readonly id: number;
@@ -13,24 +12,55 @@ export interface Product {
 
 /** A reference begins with its product's number, so that a payment says what it buys. */
 export const PRODUCT_BYTES = 2;
-const MAX_PRODUCTS = 64;
+const MAX_ID = 0xffff;
+/** Bytes of UTF-8, as on the wire. */
 const MAX_NAME = 48;
-const MAX_MACHINE = 64;
+export const MAX_MACHINE = 64;
+/** 0.1 bitcoin: what is dearer is a mistake. */
+const MAX_PRICE_MSAT = 10_000_000_000;
+const VERSION = 1;
 
-/** Throws where a payer could not read it. */
-export function priceListOf(
-  machine: string,
-  products: readonly Product[],
-): MessageNamed<"price_list"> {
-  assert(utf8Length(machine) <= MAX_MACHINE, `a machine's name has at most ${MAX_MACHINE} bytes`);
-  assert(products.length <= MAX_PRODUCTS, `a machine sells at most ${MAX_PRODUCTS} products`);
-  for (const { id, name, priceMsat } of products) {
-    assert(id >= 0 && id <= 0xffff, `a product's number is 0 to 65535, not ${id}`);
-    assert(utf8Length(name) <= MAX_NAME, `the name "${name}" has more than ${MAX_NAME} bytes`);
-    assert(Number.isSafeInteger(priceMsat) && priceMsat > 0, `${name} must have a price`);
+/** The product that a reference of 16 bytes names. */
+export function productOfReference(reference: Uint8Array): number {
+  return ((reference[0] as number) << 8) | (reference[1] as number);
+}
+
+/** Throws a ConfigError where a payer could not read it. */
+export function checkProduct({ id, name, priceMsat }: Product): void {
+  const fair = Number.isInteger(id) && id >= 0 && id <= MAX_ID;
+  if (!fair) throw new ConfigError(`a product's number must be 0 to ${MAX_ID}, not ${id}`);
+  const length = typeof name === "string" ? utf8Length(name) : 0;
+  if (length === 0 || length > MAX_NAME) {
+    throw new ConfigError(`the name of product ${id} must have 1 to ${MAX_NAME} bytes`);
   }
-  const list = { type: "price_list", machine, ready: true, products } as const;
-  const { length } = encodeMessage(list);
-  assert(length <= DEVICE_MAX_MESSAGE_BYTES, `a price list of ${length} bytes is too long`);
-  return list;
+  const priced = Number.isSafeInteger(priceMsat) && priceMsat > 0 && priceMsat <= MAX_PRICE_MSAT;
+  if (!priced) {
+    throw new ConfigError(`the price of ${name} must be 1 to ${MAX_PRICE_MSAT} millisatoshi`);
+  }
+}
+
+export function encodeProducts(products: readonly Product[]): Uint8Array {
+  const writer = new ByteWriter();
+  writer.u8(VERSION);
+  for (const { id, name, priceMsat } of products) {
+    const text = new Uint8Array(utf8Length(name));
+    encodeUtf8(name, text, 0);
+    writer.varint(id);
+    writer.prefixed(text);
+    writer.varint(priceMsat);
+  }
+  return writer.bytes();
+}
+
+export function decodeProducts(bytes: Uint8Array): Product[] {
+  const reader = new ByteReader(bytes);
+  if (reader.u8() !== VERSION) throw new Error("the products were stored by a newer firmware");
+  const products: Product[] = [];
+  while (reader.remaining > 0) {
+    const id = reader.varint();
+    const text = reader.prefixed();
+    const name = decodeUtf8(text, 0, text.length);
+    products.push({ id, name, priceMsat: milliSatoshi(reader.varint()) });
+  }
+  return products;
 }

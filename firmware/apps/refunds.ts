@@ -1,9 +1,11 @@
 /** Money that goes back: one push for each payment that buys nothing, under a reference that follows from it, until it is signed. */
 import type { ChannelEvent } from "../../core/channel/effects.ts";
+import { isOpen } from "../../core/channel/record.ts";
+import type { Node } from "../../core/node/node.ts";
 import { type Payment, packPayments, unpackPayments } from "../../core/payments/push.ts";
 import type { Crypto } from "../../core/ports/crypto.ts";
 import type { Store } from "../../core/ports/store.ts";
-import type { ChannelId } from "../../core/primitives/brands.ts";
+import type { ChannelId, PublicKey } from "../../core/primitives/brands.ts";
 import { ascii, concat, equal, toHex } from "../../core/primitives/bytes.ts";
 import type { Arrival } from "./inbox.ts";
 
@@ -13,19 +15,25 @@ const MAX_BATCH = 16;
 export interface RefundsHost {
   readonly crypto: Crypto;
   readonly store: Store;
-  push(channelId: ChannelId, payments: Uint8Array): void;
+  readonly node: Pick<Node, "record" | "channels" | "command">;
   /** It is signed and durable: the money goes back, here or on chain. */
   onRefunded(arrival: Arrival, reason: string): void;
   /** It cannot be signed now, and is tried again: told once. */
   onDelayed(arrival: Arrival, reason: string): void;
+  /** The channel has ended and there is no other with this payer: the owner has the money, and owes it. */
+  onOwed(arrival: Arrival, reason: string): void;
 }
 
 interface Refund {
   readonly arrival: Arrival;
   readonly reason: string;
   readonly payment: Payment;
-  /** It was asked for and not yet answered. */
-  asked: boolean;
+  /** Whose money it is, while that was known. */
+  readonly payer: PublicKey | undefined;
+  /** It was asked for on this channel, and not yet answered. */
+  askedOn: ChannelId | undefined;
+  /** It is being looked up. */
+  busy: boolean;
   /** The payer knows that it has to wait. */
   told: boolean;
 }
@@ -42,13 +50,24 @@ export class Refunds {
 
   constructor(private readonly host: RefundsHost) {}
 
+  get waitingMsat(): number {
+    return [...this.owed.values()].reduce((sum, { payment }) => sum + payment.amountMsat, 0);
+  }
+
+  get waitingPayments(): number {
+    return this.owed.size;
+  }
+
   /** False where it is owed already. */
   add(arrival: Arrival, reason: string): boolean {
-    const reference = refundReference(this.host.crypto, arrival);
+    const { crypto, node } = this.host;
+    const reference = refundReference(crypto, arrival);
     const key = toHex(reference);
     if (this.owed.has(key)) return false;
     const payment = { reference, amountMsat: arrival.amountMsat };
-    this.owed.set(key, { arrival, reason, payment, asked: false, told: false });
+    const payer = node.record(arrival.channelId)?.remoteNodeId;
+    const begun = { askedOn: undefined, busy: false, told: false };
+    this.owed.set(key, { arrival, reason, payment, payer, ...begun });
     return true;
   }
 
@@ -56,13 +75,20 @@ export class Refunds {
   async pay(): Promise<void> {
     const { store } = this.host;
     const byChannel = new Map<string, Refund[]>();
-    for (const refund of [...this.owed.values()].filter(({ asked }) => !asked)) {
-      refund.asked = true;
-      if (await store.isDebited(refund.payment.reference)) {
-        this.done(refund); // signed before a power cut
+    for (const refund of [...this.owed.values()]) {
+      if (refund.askedOn || refund.busy) continue;
+      refund.busy = true;
+      const isSigned = await store.isDebited(refund.payment.reference);
+      refund.busy = false;
+      if (isSigned) {
+        this.done(refund); // before a power cut
         continue;
       }
-      const key = toHex(refund.arrival.channelId);
+      const channel = this.channelFor(refund);
+      if (channel === "none") this.lost(refund);
+      if (channel === "none" || channel === "later") continue;
+      refund.askedOn = channel;
+      const key = toHex(channel);
       byChannel.set(key, [...(byChannel.get(key) ?? []), refund]);
     }
     for (const refunds of byChannel.values()) {
@@ -72,10 +98,10 @@ export class Refunds {
     }
   }
 
-  /** The link is new: what was asked for and not signed is gone. */
+  /** The link is new, or the channel has left for the chain: what was asked for and not signed is gone. */
   reconnected(channelId: ChannelId): void {
     for (const refund of this.owed.values()) {
-      if (equal(refund.arrival.channelId, channelId)) refund.asked = false;
+      if (refund.askedOn && equal(refund.askedOn, channelId)) refund.askedOn = undefined;
     }
   }
 
@@ -96,8 +122,33 @@ export class Refunds {
     else for (const refund of refunds) this.delayed(refund);
   }
 
+  /** Its own channel, another one with the same payer where that is at its end, or none any more. */
+  private channelFor({ arrival, payer }: Refund): ChannelId | "later" | "none" {
+    const { node } = this.host;
+    const own = node.record(arrival.channelId);
+    if (own?.phase === "normal") return arrival.channelId;
+    // While it can still sign anything, a refund on another channel might be a second one.
+    if (own && isOpen(own.phase)) return "later";
+    const other = node
+      .channels()
+      .find(
+        ({ channel }) =>
+          channel.kind === "live" &&
+          channel.record.phase === "normal" &&
+          payer !== undefined &&
+          equal(channel.record.remoteNodeId, payer),
+      );
+    if (other) return other.id;
+    return own ? "later" : "none";
+  }
+
+  private lost(refund: Refund): void {
+    this.owed.delete(toHex(refund.payment.reference));
+    this.host.onOwed(refund.arrival, refund.reason);
+  }
+
   private delayed(refund: Refund): void {
-    refund.asked = false;
+    refund.askedOn = undefined;
     if (refund.told) return;
     refund.told = true;
     this.host.onDelayed(refund.arrival, refund.reason);
@@ -105,9 +156,9 @@ export class Refunds {
 
   private push(refunds: readonly Refund[]): void {
     const [first] = refunds;
-    if (!first) return;
+    if (!first?.askedOn) return;
     const payments = packPayments(refunds.map(({ payment }) => payment));
-    this.host.push(first.arrival.channelId, payments);
+    this.host.node.command(first.askedOn, { type: "push", payments });
   }
 
   private done({ arrival, reason, payment }: Refund): void {

@@ -1,45 +1,32 @@
-/** A vending machine: announces what it can deliver, is paid by push or HTLC, delivers or gives the money back (DESIGN "Ready → pay → delivered"). */
+/** A machine that sells: takes pushes and HTLCs, delivers once for each, gives back what it cannot deliver (DESIGN "Ready → pay → delivered"). */
 import type { ChannelEvent } from "../../core/channel/effects.ts";
-import type { Message, MessageNamed } from "../../core/messages/message.ts";
-import { utf8Length } from "../../core/messages/utf8.ts";
-import { unpackPayments } from "../../core/payments/push.ts";
-import {
-  type MilliSatoshi,
-  type PublicKey,
-  paymentHash,
-  preimage,
-} from "../../core/primitives/brands.ts";
-import { ascii, equal, toHex } from "../../core/primitives/bytes.ts";
-import { assert } from "../../core/primitives/errors.ts";
-import type { App, AppHost } from "./app.ts";
-import type { Arrival, Inbox } from "./inbox.ts";
-import {
-  decodeNotes,
-  encodeNotes,
-  hasUnsettled,
-  type Invoice,
-  isUnderWay,
-  openInvoice,
-  withInvoice,
-} from "./invoices.ts";
-import { type Product, priceListOf } from "./product.ts";
-import { Refunds, refundReference } from "./refunds.ts";
+import type { Message } from "../../core/messages/message.ts";
+import type { PublicKey } from "../../core/primitives/brands.ts";
+import { equal } from "../../core/primitives/bytes.ts";
+import type { App, AppHost, AppStatus } from "./app.ts";
+import type { Delivery, DeliveryMaker } from "./delivery.ts";
+import { Faults } from "./faults.ts";
+import { HtlcSales } from "./htlc-sales.ts";
+import type { Arrival } from "./inbox.ts";
+import { decodeNotes, encodeNotes, hasUnsettled } from "./invoices.ts";
+import { shortened, textOf } from "./notes.ts";
+import { fixedPrices, type PriceList } from "./price-list.ts";
+import { type Product, productOfReference } from "./product.ts";
+import { refundReference } from "./refunds.ts";
+import { Storefront } from "./storefront.ts";
+import { Till, type TillHost } from "./till.ts";
 
 export interface VendingOptions {
   readonly machine: string;
-  readonly products: readonly Product[];
-  /** Pulses the motor; resolves when the sensor saw the product fall, rejects when it did not. One at a time. */
-  deliver(product: Product): Promise<void>;
-  /**
-   * Products that ever fell, by a counter that survives power cuts. Without one, what was being delivered when power
-   * failed is paid back: the motor may be what brought the power down.
-   */
-  fallen?(): number | Promise<number>;
+  /** Where the device keeps no price list of its owner's. */
+  readonly products?: readonly Product[] | undefined;
+  readonly delivery: Delivery | DeliveryMaker;
 }
 
-const CLTV_EXPIRY_DELTA = 40;
 /** Bytes of a `delivery`'s note. */
 const MAX_NOTE = 128;
+/** Whether the machine is ready is looked at again so often, where there is a clock. */
+const REFRESH_MS = 10_000;
 const NOT_ARRIVED = "this payment did not arrive";
 const OWED = "your money is given back as soon as it can be";
 const REFUNDED = "your money was given back";
@@ -47,72 +34,88 @@ const REFUNDED = "your money was given back";
 export class VendingApp implements App {
   readonly name = "vending";
   readonly takesPayments = true;
-  private host!: AppHost & { readonly inbox: Inbox };
-  private refunds!: Refunds;
-  private readonly connected = new Map<string, PublicKey>();
-  /** Of arrivals that are being served or given back. */
-  private readonly taken = new Set<number>();
-  /** Reasons by arrival, told with the payment. */
-  private readonly declined = new Map<number, string>();
-  private serving = false;
-  private readonly priceList: Message;
+  private host!: TillHost;
+  private prices!: PriceList;
+  private delivery!: Delivery;
+  private faults!: Faults;
+  private till!: Till;
+  private front!: Storefront;
+  private htlcs!: HtlcSales;
+  private cancelRefresh = () => {};
 
-  constructor(private readonly options: VendingOptions) {
-    this.priceList = priceListOf(options.machine, options.products);
-  }
+  constructor(private readonly options: VendingOptions) {}
 
   async start(host: AppHost): Promise<void> {
-    const { inbox, crypto, store, node } = host;
-    assert(inbox, "a machine keeps an inbox");
-    this.host = { ...host, inbox };
-    this.refunds = new Refunds({
-      crypto,
-      store,
-      push: (channelId, payments) => node.command(channelId, { type: "push", payments }),
-      onRefunded: (arrival, reason) => this.run(this.refunded(arrival, reason)),
-      onDelayed: (arrival, reason) => {
-        if (arrival.isDuplicate) return;
-        this.report(arrival.channelId, arrival.reference, false, `${reason}: ${OWED}`);
-      },
+    const { store, node } = host;
+    const { delivery, products, machine } = this.options;
+    this.till = new Till(host, {
+      serve: (arrival) => this.sell(arrival),
+      refunded: (arrival, reason) => this.undelivered(arrival, `${reason}: ${REFUNDED}`),
+      delayed: (arrival, reason) => this.undelivered(arrival, `${reason}: ${OWED}`),
     });
+    this.host = this.till.host;
+    this.prices = host.prices ?? (await fixedPrices(products ?? []));
+    if (products && this.prices.version === 0) await this.prices.setAll(products);
+    this.faults = await Faults.load(store, "several products did not come out");
+    this.delivery =
+      typeof delivery === "function" ? delivery(host, () => this.front.refresh()) : delivery;
+    const { prices } = this;
+    const machineFault = () => this.machineFault();
+    const productFault = (id: number) => this.faults.reason(id);
+    this.front = new Storefront({ machine, node, prices, machineFault, productFault });
+    this.htlcs = new HtlcSales({
+      host: this.host,
+      find: (id) => prices.find(id),
+      fault: (id) => this.machineFault() ?? productFault(id),
+      paid: () => this.till.serve(),
+    });
+    await this.delivery.start?.();
+    prices.onChanged = () => this.till.run(this.front.listChanged());
     await this.afterPowerCut();
-    this.serve();
+    this.refreshLater();
+    this.till.serve();
+  }
+
+  stop(): void {
+    this.till.stop();
+    this.cancelRefresh();
+    this.delivery.stop?.();
+  }
+
+  status(): AppStatus {
+    const { note } = this.front;
+    return { ready: note === undefined, note, faults: this.faults.all, ...this.till.owed };
+  }
+
+  async clear(product?: number): Promise<void> {
+    const cleared = this.faults.all.flatMap((one) => one.product ?? []);
+    await this.faults.clear(product);
+    this.host.tell({ type: "fault", what: "looked at by the owner", cleared: true });
+    this.front.refreshAll(product === undefined ? cleared : [product]);
   }
 
   onPeer(peer: PublicKey, connected: boolean): void {
-    if (connected) {
-      this.connected.set(toHex(peer), peer);
-      this.host.node.sendService(peer, this.priceList);
-    } else {
-      this.connected.delete(toHex(peer));
-    }
+    if (connected) this.till.run(this.front.connect(peer));
+    else this.front.disconnect(peer);
   }
 
   onTip(): void {
-    this.serve();
+    this.front.refresh();
+    this.till.serve();
   }
 
   onChannelEvent(id: Arrival["channelId"], event: ChannelEvent): void {
+    this.till.onChannelEvent(id, event);
     switch (event.type) {
       case "pushReceived":
-        if (event.declined) this.decline(id, event.payments, event.declined);
-        this.serve();
+        this.front.refresh();
         return;
       case "htlcReceived":
-        this.run(this.htlcReceived(id, event));
+        this.till.run(this.htlcs.received(id, event));
         return;
       case "htlcSettled":
-        if (event.fulfilled) this.run(this.htlcPaid(event.paymentHash, event.amountMsat));
-        return;
-      case "pushCommitted":
-        this.refunds.committed(event.payments);
-        return;
-      case "rejected":
-        this.refunds.rejected(event);
-        return;
-      case "reestablished":
-        this.refunds.reconnected(id);
-        this.serve();
+        if (!event.fulfilled) return;
+        this.till.run(this.htlcs.settled(event.paymentHash, event.amountMsat));
         return;
       default:
         return;
@@ -122,105 +125,76 @@ export class VendingApp implements App {
   onMessage(peer: PublicKey, message: Message): boolean {
     switch (message.type) {
       case "invoice_request":
-        this.run(this.makeInvoice(peer, message));
+        this.till.run(this.htlcs.makeInvoice(peer, message));
+        return true;
+      case "price_list_request":
+        this.till.run(this.front.answer(peer, message));
         return true;
       case "delivery_request":
-        this.run(this.answerDelivery(peer, message.reference));
+        this.till.run(this.answerDelivery(peer, message.reference));
         return true;
       default:
         return false;
     }
   }
 
-  private run(work: Promise<void>): void {
-    work.catch((cause: unknown) => {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      this.host.tell({ type: "failed", reason });
+  private machineFault(): string | undefined {
+    return this.host.declineReason?.() ?? this.faults.reason() ?? this.delivery.fault?.();
+  }
+
+  private refreshLater(): void {
+    const { clock } = this.host;
+    if (!clock || this.till.isStopped) return;
+    this.cancelRefresh = clock.after(REFRESH_MS, () => {
+      this.front.refresh();
+      this.refreshLater();
     });
   }
 
   // Serving.
 
-  /** One after the other: there is one motor. */
-  private serve(): void {
-    if (this.serving) return;
-    this.serving = true;
-    const all = async () => {
-      try {
-        for (let next = this.next(); next; next = this.next()) await this.serveOne(next);
-        await this.refunds.pay();
-      } finally {
-        this.serving = false;
-      }
-      if (this.next()) this.serve();
-    };
-    this.run(all());
-  }
-
-  private next(): Arrival | undefined {
-    return this.host.inbox.arrivals.find(({ number }) => !this.taken.has(number));
-  }
-
   /** A paid reference becomes a delivery, or the money goes back. */
-  private async serveOne(arrival: Arrival): Promise<void> {
-    const { number, reference, amountMsat, channelId } = arrival;
-    this.taken.add(number);
-    if (!this.host.node.record(channelId)) {
-      const reason = `a channel ended, and ${amountMsat} msat that bought nothing stay here`;
-      this.host.tell({ type: "failed", reason });
-      await this.forget(arrival);
-      return;
-    }
-    this.host.tell({ type: "paid", reference, amountMsat });
-    const refusal = this.refusalOf(arrival);
-    const product = this.productOf(reference);
+  private async sell(arrival: Arrival): Promise<void> {
+    const { till, delivery } = this;
+    const product = await this.productOf(arrival.reference);
+    const refusal = this.refusalOf(arrival, product);
     if (refusal !== undefined || !product) {
-      this.refunds.add(arrival, refusal ?? "there is no such product");
+      await till.giveBack(arrival, refusal ?? "there is no such product");
       return;
     }
+    if (!delivery.fallen) await till.begin(arrival);
     try {
-      if (!this.options.fallen) await this.mark(arrival);
-      await this.options.deliver(product);
+      await delivery.deliver(product);
     } catch (cause) {
-      this.refunds.add(arrival, cause instanceof Error ? cause.message : "it did not come out");
+      if (till.isStopped) return; // decided at the next start
+      await this.jammed(product, textOf(cause));
+      await till.giveBack(arrival, textOf(cause));
       return;
     }
+    this.faults.cameOut();
     await this.delivered(arrival, product);
   }
 
-  private refusalOf(arrival: Arrival): string | undefined {
-    const product = this.productOf(arrival.reference);
-    if (arrival.isDuplicate) return "the reference was used before";
-    if (arrival.begun) return "power failed while it was delivered";
-    const declined = this.declined.get(arrival.number);
-    if (declined !== undefined) return declined;
-    const isFair = product === undefined || arrival.amountMsat === product.priceMsat;
-    return isFair ? undefined : `${product.name} costs ${product.priceMsat} msat`;
+  /** What did not come out is not sold again until the owner has looked at it. */
+  private async jammed({ id, name }: Product, what: string): Promise<void> {
+    // Where the hardware itself says what is wrong, the product is not to blame.
+    if (this.delivery.fault?.() === undefined) await this.faults.jam(id);
+    this.host.tell({ type: "fault", what: `${name}: ${what}`, cleared: false });
+    this.front.refresh([id]);
+  }
+
+  private refusalOf(arrival: Arrival, product: Product | undefined): string | undefined {
+    if (!product) return undefined;
+    const asked = this.htlcs.invoiceOf(arrival.reference)?.amountMsat ?? product.priceMsat;
+    if (arrival.amountMsat !== asked) return `${product.name} costs ${asked} msat`;
+    return this.faults.reason(product.id) ?? this.faults.reason() ?? this.delivery.fault?.();
   }
 
   /** The reference of a push says it; an HTLC's invoice stays until it is served. */
-  private productOf(reference: Uint8Array): Product | undefined {
-    const ofPush = ((reference[0] as number) << 8) | (reference[1] as number);
-    const id = reference.length === 32 ? this.invoiceOf(reference)?.product : ofPush;
-    return this.options.products.find((product) => product.id === id);
-  }
-
-  private decline(id: Arrival["channelId"], payments: Uint8Array, reason: string): void {
-    for (const { reference } of unpackPayments(payments)) {
-      for (const arrival of this.host.inbox.arrivals) {
-        const isThis = equal(arrival.reference, reference) && equal(arrival.channelId, id);
-        if (isThis && !this.taken.has(arrival.number)) this.declined.set(arrival.number, reason);
-      }
-    }
-  }
-
-  private async mark(arrival: Arrival): Promise<void> {
-    await this.host.inbox.update((state) => ({
-      ...state,
-      arrivals: state.arrivals.map((one) =>
-        one.number === arrival.number ? { ...one, begun: true } : one,
-      ),
-    }));
+  private async productOf(reference: Uint8Array): Promise<Product | undefined> {
+    const ofInvoice = this.htlcs.invoiceOf(reference)?.product;
+    const id = reference.length === 32 ? ofInvoice : productOfReference(reference);
+    return id === undefined ? undefined : this.prices.find(id);
   }
 
   private async delivered(arrival: Arrival, product: Product): Promise<void> {
@@ -230,44 +204,36 @@ export class VendingApp implements App {
     this.report(channelId, reference, true, product.name);
   }
 
-  private async refunded(arrival: Arrival, reason: string): Promise<void> {
-    const { reference, channelId } = arrival;
-    await this.forget(arrival);
-    this.host.tell({ type: "refunded", reference, reason });
-    // A second payment under a reference says nothing about the first.
-    if (!arrival.isDuplicate) this.report(channelId, reference, false, `${reason}: ${REFUNDED}`);
-  }
-
   /** It is served: what was kept for it is not needed any more. */
   private async forget(arrival: Arrival): Promise<void> {
-    const fallen = await this.options.fallen?.();
-    await this.host.inbox.update(({ arrivals, notes }) => ({
-      arrivals: arrivals.filter(({ number }) => number !== arrival.number),
-      notes: encodeNotes({
-        fallen: fallen ?? 0,
-        invoices: decodeNotes(notes).invoices.filter(
-          (one) => !equal(one.paymentHash, arrival.reference),
-        ),
-      }),
-    }));
-    this.taken.delete(arrival.number);
-    this.declined.delete(arrival.number);
+    const fallen = (await this.delivery.fallen?.()) ?? 0;
+    await this.till.done(arrival, (notes) => {
+      const { invoices } = decodeNotes(notes);
+      const others = invoices.filter((one) => !equal(one.paymentHash, arrival.reference));
+      return encodeNotes({ fallen, invoices: others });
+    });
   }
 
   /** What the counter of products says about the one that was under way; HTLCs that were paid meanwhile. */
   private async afterPowerCut(): Promise<void> {
-    const { inbox, node } = this.host;
-    const { fallen: before, invoices } = decodeNotes(inbox.notes);
-    const fallen = (await this.options.fallen?.()) ?? before;
-    const first = inbox.arrivals.find((one) => this.refusalOf(one) === undefined);
-    const product = first && this.productOf(first.reference);
-    if (first && product && fallen > before) await this.delivered(first, product);
-    for (const { taken, paymentHash: hash, product: id } of invoices) {
-      const record = taken && node.record(taken.channelId);
-      const price = this.options.products.find((one) => one.id === id)?.priceMsat;
-      if (!record || price === undefined || isUnderWay(record, taken.htlcId)) continue;
-      await this.htlcPaid(hash, price);
+    const { inbox } = this.host;
+    const { fallen: before } = decodeNotes(inbox.notes);
+    const fallen = (await this.delivery.fallen?.()) ?? before;
+    if (fallen > before) {
+      for (const arrival of inbox.arrivals) {
+        if (arrival.isDuplicate || arrival.begun || arrival.owed) continue;
+        const product = await this.productOf(arrival.reference);
+        if (!product || this.refusalOf(arrival, product) !== undefined) continue;
+        await this.delivered(arrival, product);
+        break;
+      }
     }
+    await this.htlcs.afterPowerCut();
+  }
+
+  /** A second payment under a reference says nothing about the first. */
+  private undelivered(arrival: Arrival, note: string): void {
+    if (!arrival.isDuplicate) this.report(arrival.channelId, arrival.reference, false, note);
   }
 
   private report(
@@ -281,8 +247,7 @@ export class VendingApp implements App {
   }
 
   private tellPayer(peer: PublicKey, reference: Uint8Array, delivered: boolean, text: string) {
-    let note = text;
-    while (utf8Length(note) > MAX_NOTE) note = [...note].slice(0, -1).join("");
+    const note = shortened(text, MAX_NOTE);
     this.host.node.sendService(peer, { type: "delivery", reference, delivered, note });
   }
 
@@ -292,8 +257,8 @@ export class VendingApp implements App {
     // A preimage is the proof that its HTLC was paid.
     const reference = asked.length === 32 ? crypto.sha256(asked) : asked;
     if (reference.length !== 32 && reference.length !== 16) return;
-    if (this.invoiceOf(reference) || inbox.isWaiting(reference)) {
-      this.serve();
+    if (this.htlcs.invoiceOf(reference) || inbox.isWaiting(reference)) {
+      this.till.serve();
       return;
     }
     if (reference.length === 16 && !(await store.isCredited(reference))) {
@@ -311,89 +276,5 @@ export class VendingApp implements App {
       if (channel.kind !== "live" || !equal(channel.record.remoteNodeId, peer)) return false;
       return hasUnsettled(channel.record);
     });
-  }
-
-  // HTLCs.
-
-  private invoiceOf(hash: Uint8Array): Invoice | undefined {
-    const { invoices } = decodeNotes(this.host.inbox.notes);
-    return invoices.find((one) => equal(one.paymentHash, hash));
-  }
-
-  private changeInvoices(change: (invoices: readonly Invoice[]) => readonly Invoice[]) {
-    return this.host.inbox.update((state) => {
-      const { fallen, invoices } = decodeNotes(state.notes);
-      return { ...state, notes: encodeNotes({ fallen, invoices: change(invoices) }) };
-    });
-  }
-
-  /** The preimage is stored before its hash is told. Who has no channel gets none, who asks again gets the same. */
-  private async makeInvoice(
-    peer: PublicKey,
-    { request, product: productId }: MessageNamed<"invoice_request">,
-  ): Promise<void> {
-    const { node, crypto, entropy } = this.host;
-    const product = this.options.products.find(({ id }) => id === productId);
-    const hasChannel = node
-      .channels()
-      .some(({ channel }) => channel.kind === "live" && equal(channel.record.remoteNodeId, peer));
-    if (!product || !hasChannel) return;
-    const { invoices } = decodeNotes(this.host.inbox.notes);
-    let invoice = openInvoice(invoices, peer, product.id);
-    if (!invoice) {
-      const secret = preimage(entropy.random(32));
-      const hash = paymentHash(crypto.sha256(secret));
-      const fresh = { payer: peer, product: product.id, preimage: secret, paymentHash: hash };
-      invoice = { ...fresh, madeAtHeight: node.height };
-      const list = withInvoice(invoices, invoice);
-      if (!list) return; // it has enough of them to pay
-      await this.changeInvoices(() => list);
-    }
-    const { priceMsat: amountMsat } = product;
-    const asked = { request, amountMsat, paymentHash: invoice.paymentHash };
-    node.sendService(peer, { type: "invoice", ...asked, cltvExpiryDelta: CLTV_EXPIRY_DELTA });
-  }
-
-  /** Told again after each reconnect until it is settled. */
-  private async htlcReceived(
-    channelId: Arrival["channelId"],
-    { htlc, declined }: Extract<ChannelEvent, { type: "htlcReceived" }>,
-  ): Promise<void> {
-    const { node } = this.host;
-    const htlcId = htlc.id;
-    const invoice = this.invoiceOf(htlc.paymentHash);
-    const product = this.options.products.find((one) => one.id === invoice?.product);
-    const fail = (reason: string) =>
-      node.command(channelId, { type: "failHtlc", htlcId, reason: ascii(reason) });
-    const isThis = invoice?.taken?.htlcId === htlcId && equal(invoice.taken.channelId, channelId);
-    if (!invoice || !product || (invoice.taken && !isThis)) fail("unknown payment hash");
-    else if (!isThis && declined) fail(declined);
-    else if (!isThis && htlc.amountMsat !== product.priceMsat) fail("wrong amount");
-    else if (!isThis && htlc.cltvExpiry < node.height + CLTV_EXPIRY_DELTA / 2) {
-      fail("expires too soon");
-    } else {
-      if (!isThis) {
-        await this.changeInvoices((all) =>
-          all.map((one) =>
-            equal(one.paymentHash, invoice.paymentHash)
-              ? { ...one, taken: { channelId, htlcId } }
-              : one,
-          ),
-        );
-      }
-      node.command(channelId, { type: "fulfillHtlc", htlcId, preimage: invoice.preimage });
-    }
-  }
-
-  /** From here on it is a payment like any other. */
-  private async htlcPaid(hash: Uint8Array, amountMsat: MilliSatoshi): Promise<void> {
-    const { inbox } = this.host;
-    const invoice = this.invoiceOf(hash);
-    if (!invoice?.taken || inbox.isWaiting(hash)) return;
-    const { channelId } = invoice.taken;
-    const paid = { channelId, reference: hash.slice(), amountMsat };
-    const arrival = inbox.numbered({ ...paid, isDuplicate: false, begun: false });
-    await inbox.update((state) => ({ ...state, arrivals: [...state.arrivals, arrival] }));
-    this.serve();
   }
 }

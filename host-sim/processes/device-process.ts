@@ -69,7 +69,7 @@ function makeApp(name: string): App {
   return new VendingApp({
     machine: required("name"),
     products: products.map((one) => ({ ...one, priceMsat: milliSatoshi(one.priceMsat) })),
-    ...virtualMotor(join(required("folder"), "fallen")),
+    delivery: virtualMotor(join(required("folder"), "fallen")),
   });
 }
 

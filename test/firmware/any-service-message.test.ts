@@ -21,7 +21,7 @@ it("leaves every channel and session as it was", async () => {
   const payer = await lab.add("payer", () => new PayerApp());
   const tea = { id: 1, name: "tea", priceMsat: milliSatoshi(900_000) };
   const deliver = async () => {};
-  const app = () => new VendingApp({ machine: "kiosk", products: [tea], deliver });
+  const app = () => new VendingApp({ machine: "kiosk", products: [tea], delivery: { deliver } });
   const machine = await lab.add("machine", app);
   lab.connect(payer);
   lab.connect(machine);
@@ -60,7 +60,13 @@ it("leaves every channel and session as it was", async () => {
     type: "price_list",
     machine: "kiosk",
     ready: true,
-    products: [tea],
+    products: [{ ...tea, ready: true }],
+    version: 1,
+    page: 0,
+    pages: 1,
+    total: 1,
+    note: undefined,
+    request: undefined,
   });
   void payer.payer.buy(id, tea.id).then((end) => {
     outcome = end;

@@ -381,7 +381,18 @@ describe("a stranger", () => {
         delivered: true,
         note: "x",
       });
-      say(alice, peer, { type: "price_list", machine: "m", ready: true, products: [] });
+      say(alice, peer, {
+        type: "price_list",
+        machine: "m",
+        ready: true,
+        products: [],
+        version: 1,
+        page: 0,
+        pages: 0,
+        total: 0,
+        note: undefined,
+        request: undefined,
+      });
       say(alice, peer, {
         type: "chain_published",
         channel: id,

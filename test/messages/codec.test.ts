@@ -192,12 +192,24 @@ describe("sizes", () => {
     const bytes = encodeMessage(commitment);
     expect(bytes.length).toBeLessThanOrEqual(HOST_MAX_MESSAGE_BYTES);
     expect(decodeMessage(bytes, host)).toEqual(commitment);
-    const products = Array.from({ length: 64 }, (_, id) => ({
+    const products = Array.from({ length: 32 }, (_, id) => ({
       id,
       name: "x".repeat(48),
-      priceMsat: 1000 as never,
+      priceMsat: Number.MAX_SAFE_INTEGER as never,
+      ready: true,
     }));
-    const list: Message = { type: "price_list", machine: "m".repeat(64), ready: true, products };
+    const list: Message = {
+      type: "price_list",
+      machine: "m".repeat(64),
+      ready: true,
+      products,
+      version: 1,
+      page: 0,
+      pages: 1,
+      total: 32,
+      note: undefined,
+      request: undefined,
+    };
     expect(decodeMessage(encodeMessage(list), device)).toEqual(list);
   });
   it("bound the number of items too: many small ones are refused before they are made", () => {

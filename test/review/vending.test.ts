@@ -26,17 +26,19 @@ async function machine() {
   const app = new VendingApp({
     machine: "test",
     products: [{ id: 7, name: "tea", priceMsat: PRICE }],
-    deliver: () =>
-      new Promise((resolve) => {
-        motor.pending.push(() => {
-          motor.delivered++;
-          resolve();
-        });
-      }),
+    delivery: {
+      deliver: () =>
+        new Promise((resolve) => {
+          motor.pending.push(() => {
+            motor.delivered++;
+            resolve();
+          });
+        }),
+    },
   });
   const node = {
     height: 100,
-    record: () => ({ remoteNodeId: PEER }),
+    record: () => ({ remoteNodeId: PEER, phase: "normal" }),
     command: (_: unknown, command: unknown) => commands.push(command),
     sendService: () => true,
   };
