@@ -1,5 +1,7 @@
-/** Frames on a line, in words: what kind they are; their contents are encrypted, all but an identity's. */
+/** Frames on a line, in words: what kind they are; their contents are encrypted, all but a card's. */
+import { decodeCard } from "../../core/transport/identity.ts";
 import { Kind } from "../../core/transport/packets.ts";
+import { describeIdentity } from "./identify.ts";
 
 export interface DescribedFrame {
   readonly kind: string;
@@ -13,9 +15,19 @@ const NAMES: Readonly<Record<number, string>> = {
   [Kind.actThree]: "handshake, act three",
   [Kind.data]: "data",
   [Kind.noSession]: "no session",
+  [Kind.whoAreYou]: "who are you?",
+  [Kind.card]: "identity",
 };
 
 export function describeFrame(frame: Uint8Array): DescribedFrame {
   const kind = NAMES[frame[0] as number] ?? `kind ${frame[0]}`;
+  if (frame[0] === Kind.card) {
+    try {
+      const card = decodeCard(frame.slice(1));
+      return { kind, text: `${kind}: ${describeIdentity(card)}`, fields: card };
+    } catch {
+      return { kind, text: `${kind}, damaged`, fields: {} };
+    }
+  }
   return { kind, text: `${kind}, ${frame.length} bytes`, fields: {} };
 }

@@ -41,7 +41,11 @@ export class StreamSplitter {
   }
 
   private endLine(): void {
-    const line = Buffer.from(this.segment).toString("utf8").trimEnd();
+    const line = textOf(Uint8Array.from(this.segment));
+    if (line === undefined) {
+      this.noise();
+      return;
+    }
     this.reset();
     if (line) this.onPiece({ type: "text", line });
   }
@@ -76,6 +80,15 @@ function frameOf(segment: Uint8Array): Uint8Array | undefined {
   decoder.push(segment);
   decoder.push(Uint8Array.of(0));
   return found;
+}
+
+/** Undefined where it is no UTF-8. */
+function textOf(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes).trimEnd();
+  } catch {
+    return undefined;
+  }
 }
 
 /** UTF-8, tabs, line ends, and the escapes of colours. */

@@ -85,6 +85,13 @@ export class EspBoard {
     await this.reset();
   }
 
+  /** The RESET button. */
+  async reset(): Promise<void> {
+    await this.stopProgram();
+    this.enterLoader();
+    if (startableApp(CHIPS[this.options.chip], this.flash).app) this.boot();
+  }
+
   async close(): Promise<void> {
     await this.unplug();
     await close(this.programServer);
@@ -107,12 +114,6 @@ export class EspBoard {
       await new Promise((wake) => setTimeout(wake, 10));
     }
     this.holder = openSync(port, constants.O_RDWR | constants.O_NOCTTY);
-  }
-
-  private async reset(): Promise<void> {
-    await this.stopProgram();
-    this.enterLoader();
-    if (startableApp(CHIPS[this.options.chip], this.flash).app) this.boot();
   }
 
   private enterLoader(): void {
