@@ -14,6 +14,10 @@
 #define USE_EXTERNAL_DEFAULT_CALLBACKS 1
 #define ECMULT_WINDOW_SIZE 4
 
+#if defined(__GNUC__) && !defined(__clang__)
+/* Left alone, GCC turns carries such as `c += (a < b) ? 1 : 0` into branches, which tell of secrets (test/crypto/native-c-branches.test.ts). */
+#pragma GCC optimize("no-thread-jumps", "no-split-paths", "no-tree-vrp", "no-tree-dominator-opts")
+#endif
 #if defined(__GNUC__)
 #pragma GCC diagnostic ignored "-Wunused-function"
 #pragma GCC diagnostic ignored "-Wunused-parameter"
@@ -24,6 +28,8 @@
 #include "include/secp256k1.h"
 #include "picobolt-comb.h"
 #include "src/secp256k1.c"
+
+#include "picobolt-window.h"
 
 #include "picobolt-crypto.h"
 
@@ -109,7 +115,6 @@ bool picobolt_verify(const uint8_t signature[64], const uint8_t hash[32], const 
          secp256k1_ecdsa_verify(curve(), &rs, hash, &point);
 }
 
-/* As the library's module ecdh, which the include path does not reach. */
 bool picobolt_ecdh(uint8_t out[32], const uint8_t secret[32], const uint8_t point[33]) {
   secp256k1_pubkey key;
   secp256k1_ge at;
@@ -120,7 +125,7 @@ bool picobolt_ecdh(uint8_t out[32], const uint8_t secret[32], const uint8_t poin
   if (!picobolt_is_secret_key(secret) || !parsed(&key, point)) return false;
   secp256k1_pubkey_load(curve(), &at, &key);
   secp256k1_scalar_set_b32(&scalar, secret, NULL);
-  secp256k1_ecmult_const(&product, &at, &scalar, 256);
+  window_multiply(&product, &at, &scalar);
   secp256k1_ge_set_gej(&at, &product);
   secp256k1_fe_normalize(&at.x);
   secp256k1_fe_normalize(&at.y);
