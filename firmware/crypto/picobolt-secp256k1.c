@@ -15,7 +15,7 @@
 #define ECMULT_WINDOW_SIZE 4
 
 #if defined(__GNUC__) && !defined(__clang__)
-/* Left alone, GCC turns carries such as `c += (a < b) ? 1 : 0` into branches, which tell of secrets (test/crypto/native-c-branches.test.ts). */
+/* Left alone, GCC turns carries such as `c += (a < b) ? 1 : 0` into branches, which tell of secrets (test/crypto/native-c-secrets.test.ts). */
 #pragma GCC optimize("no-thread-jumps", "no-split-paths", "no-tree-vrp", "no-tree-dominator-opts")
 #endif
 #if defined(__GNUC__)
@@ -39,7 +39,7 @@ static bool serialized(uint8_t out[33], const secp256k1_pubkey *key, bool valid)
 static void scrub_stack(void);
 static bool secret_result(uint8_t out[32], bool valid);
 
-/* Deeper than any call below goes with a secret (measured: see test/crypto/native-c-stack.test.ts). */
+/* More than the deepest call that a secret goes down with takes on rv32 (gcc -fstack-usage). */
 enum { SCRUBBED_STACK_BYTES = 3072 };
 
 bool picobolt_is_secret_key(const uint8_t secret[32]) {
