@@ -116,8 +116,8 @@ export class Flow {
     this.left -= this.elapsed();
     this.since = this.parts.clock.nowMs();
     while (this.left <= 0 && this.parts.hasUnit()) {
+      this.left += this.perUnit; // first: what is stored with the unit is how much of it is left
       this.parts.takeUnit();
-      this.left += this.perUnit;
     }
     if (this.left > 0) {
       this.cancel = this.parts.clock.after(this.left, () => this.passed());
@@ -139,8 +139,8 @@ export class Flow {
       return;
     }
     if (this.left <= 0) {
-      takeUnit();
       this.left = this.perUnit;
+      takeUnit();
     }
     this.left--;
     if (this.left > 0 || hasUnit()) return;

@@ -381,18 +381,7 @@ describe("a stranger", () => {
         delivered: true,
         note: "x",
       });
-      say(alice, peer, {
-        type: "price_list",
-        machine: "m",
-        ready: true,
-        products: [],
-        version: 1,
-        page: 0,
-        pages: 0,
-        total: 0,
-        note: undefined,
-        request: undefined,
-      });
+      say(alice, peer, { type: "meter_stop", session: new Uint8Array(8) });
       say(alice, peer, {
         type: "chain_published",
         channel: id,

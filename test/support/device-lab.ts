@@ -17,7 +17,7 @@ import { ascii } from "../../core/primitives/bytes.ts";
 import { p2wpkh } from "../../core/transactions/script.ts";
 import type { App, AppEvent } from "../../firmware/apps/app.ts";
 import type { PayerApp } from "../../firmware/apps/payer.ts";
-import { Device } from "../../firmware/device.ts";
+import { Device, type DeviceOptions } from "../../firmware/device.ts";
 import type { PublisherStep } from "../../gateway/chain/publisher.ts";
 import { Gateway, type GatewayOptions } from "../../gateway/gateway.ts";
 import { type SimLab, startSimLab } from "../../host-sim/chain/sim-lab.ts";
@@ -45,6 +45,8 @@ export class LabDevice {
   readonly tips: number[] = [];
   readonly signer: SeedSigner;
   private lives = 0;
+  /** Pins, clock and price list, where the app needs them. */
+  board: Pick<DeviceOptions, "pins" | "clock" | "prices" | "nowSeconds"> = {};
 
   constructor(
     private readonly owner: DeviceLab,
@@ -79,6 +81,7 @@ export class LabDevice {
       budget: { maxOfflineBlocks: 5, maxUnsyncedMsat: milliSatoshi(this.maxUnsyncedMsat) },
       policy: labPolicy,
       nowMs: this.owner.nowMs,
+      ...this.board,
       events: {
         onChannelEvent: (id, event) => this.told.push({ id, event }),
         onApp: (event) => this.app.push(event),
@@ -167,8 +170,15 @@ export class DeviceLab {
     gatewayStore.close = close;
   }
 
-  async add(name: string, app: () => App, store: Store = new MemoryStore()): Promise<LabDevice> {
-    const device = await new LabDevice(this, name, app, store).start();
+  async add(
+    name: string,
+    app: () => App,
+    store: Store = new MemoryStore(),
+    board: LabDevice["board"] = {},
+  ): Promise<LabDevice> {
+    const device = new LabDevice(this, name, app, store);
+    device.board = board;
+    await device.start();
     this.devices.push(device);
     return device;
   }
