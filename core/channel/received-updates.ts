@@ -88,6 +88,8 @@ function receivedUpdate(draft: Draft, message: UpdateMessage): Update {
 
 function receivedPush(draft: Draft, message: MessageNamed<"update_push">): Update {
   const { context, record, session } = draft;
+  // To us it would be an odd message that nobody agreed on; a peer that ignores it has other commitments.
+  demand(context.negotiated.pushUpdates, "update_push", "pushes were not negotiated");
   const expected = record.nextRemotePushId + proposedCount(session.remoteProposed, "push");
   demand(message.id === expected, "update_push.id", `must be ${expected}, is ${message.id}`);
   checkPayments(message.payments);

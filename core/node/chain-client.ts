@@ -69,7 +69,7 @@ type Proof = MessageNamed<"chain_transaction">;
 
 export class ChainClient implements NodeChain {
   private chain: HeaderChain;
-  private readonly watched = new Map<string, Message>();
+  private readonly watched = new Map<string, MessageNamed<"chain_watch">>();
   private waiting: Proof[] = [];
   /** Heights by txid: the gateway may tell a proof again for each outpoint that it concerns. */
   private readonly proven = new Map<string, number>();
@@ -79,6 +79,8 @@ export class ChainClient implements NodeChain {
   private windowEnd = 0;
   /** All that is kept was asked for, and nothing has connected since. */
   private askedForAll = false;
+  /** A channel has ended: what was watched for it may be dropped. */
+  private mayDrop = false;
   private storedTip: number;
   private node: Node | undefined;
   private tipVerifiedAt: number | undefined;
@@ -146,13 +148,44 @@ export class ChainClient implements NodeChain {
   watch(outpoint: Outpoint, script?: Uint8Array): void {
     const key = outpointKey(outpoint);
     if (this.watched.has(key)) return;
+    if (this.watched.size >= MAX_WATCHED) this.dropUnused();
     if (this.watched.size >= MAX_WATCHED) {
       this.options.events.onRefused(`more than ${MAX_WATCHED} outpoints would be watched`);
       return;
     }
-    const message: Message = { type: "chain_watch", ...outpoint, script };
+    const message = { type: "chain_watch", ...outpoint, script } as const;
     this.watched.set(key, message);
     this.options.send(message);
+  }
+
+  /** A channel has ended; what it watched goes with the next block. */
+  channelEnded(): void {
+    this.mayDrop = true;
+  }
+
+  get watchedCount(): number {
+    return this.watched.size;
+  }
+
+  /** All that is watched is the funding of a channel, or an output of what a channel's record holds of the chain. */
+  private dropUnused(): void {
+    const { node } = this;
+    // While something is being stored, the record may not yet hold it.
+    if (!node?.isIdle) return;
+    const used = new Set<string>();
+    for (const { channel } of node.channels()) {
+      if (channel.kind === "opening") return;
+      if (channel.kind !== "live") continue;
+      const { terms, facts } = channel.record;
+      used.add(toHex(terms.fundingOutpoint.txid));
+      for (const { raw } of facts) {
+        used.add(toHex(transactionId(this.options.crypto, parseTransaction(raw))));
+      }
+    }
+    for (const [key, { txid }] of this.watched) {
+      if (!used.has(toHex(txid))) this.watched.delete(key);
+    }
+    this.mayDrop = false;
   }
 
   publish(channelId: ChannelId, claim: Claim): void {
@@ -261,6 +294,7 @@ export class ChainClient implements NodeChain {
     const height = this.tipHeight;
     this.node?.blockConnected({ height, transactions: [] });
     this.offerCheckpoint();
+    if (this.mayDrop) this.dropUnused();
     events.onTip(height, height >= tipHeight);
   }
 

@@ -2,7 +2,6 @@
 
 import type { ArchivedHtlc, Claim } from "../chain/monitor/watched.ts";
 import { decodeArchived } from "../channel/archive.ts";
-import { encodeRecord } from "../channel/codec.ts";
 import { CommitmentCache } from "../channel/commitment-cache.ts";
 import type { ChannelPolicy, Context } from "../channel/context.ts";
 import type { Channel, Transition } from "../channel/draft.ts";
@@ -15,11 +14,11 @@ import type { Message } from "../messages/message.ts";
 import { countPayments, paymentsFault } from "../payments/push.ts";
 import type { Outpoint } from "../ports/chain.ts";
 import type { ChannelSigner } from "../ports/signer.ts";
-import type { CommitOutcome, Store, StoreCommit } from "../ports/store.ts";
+import type { CommitOutcome, Store } from "../ports/store.ts";
 import { type ChannelId, commitmentNumber, type PublicKey } from "../primitives/brands.ts";
-import { concatAll } from "../primitives/bytes.ts";
 import { fateOf, isCommand } from "./halted.ts";
 import { ReferenceSet } from "./reference-set.ts";
+import { storeChange } from "./store-change.ts";
 
 /** Messages and commands that may wait for one channel; a peer that sends faster is disconnected (rule `bounded`). */
 export const MAX_QUEUED_INPUTS = 8192;
@@ -30,6 +29,8 @@ export interface RunnerHost {
   readonly options: { readonly policy: Pick<ChannelPolicy, "maxArchivedHtlcs"> };
   /** The context as of now. */
   context(runner: ChannelRunner, archive: readonly ArchivedHtlc[]): Context;
+  /** What `work` sends to the channel's peer may leave as one packet once it is done. */
+  together?(runner: ChannelRunner, work: () => void): void;
   send(runner: ChannelRunner, message: Message): void;
   disconnect(runner: ChannelRunner, reason: string): void;
   watch(runner: ChannelRunner, outpoint: Outpoint, script?: Uint8Array): void;
@@ -274,6 +275,13 @@ export class ChannelRunner {
   }
 
   private perform(effects: readonly Effect[], outcome: CommitOutcome): void {
+    const work = () => this.performEach(effects, outcome);
+    if (this.host.together && effects.length > 1) this.host.together(this, work);
+    else work();
+    if (this.current.kind === "ended") this.host.ended(this);
+  }
+
+  private performEach(effects: readonly Effect[], outcome: CommitOutcome): void {
     let credited = 0;
     for (const effect of effects) {
       switch (effect.type) {
@@ -318,7 +326,6 @@ export class ChannelRunner {
           break; // stored with the record
       }
     }
-    if (this.current.kind === "ended") this.host.ended(this);
   }
 
   /** Into the link that the channel knows of, and into no later one: there channel_reestablish comes first. */
@@ -354,45 +361,4 @@ function isProposed(update: Update | undefined, payments: Uint8Array): boolean {
 /** Inputs by which the chain may end a channel: only they need the archive. */
 function endsChannel(input: Input): boolean {
   return input.type === "tip" || input.type === "confirmed" || input.type === "reorganised";
-}
-
-/** What has to be durable before the effects; undefined where nothing changed. */
-function storeChange(
-  before: Channel,
-  after: Channel,
-  effects: readonly Effect[],
-): StoreCommit | undefined {
-  if (after.kind === "ended") {
-    if (before.kind !== "live") return undefined;
-    const { record } = before;
-    return {
-      channelId: record.channelId,
-      record: () => encodeRecord(record),
-      live: record,
-      remove: true,
-    };
-  }
-  if (after.kind !== "live") return undefined;
-  const { record } = after;
-  if (before.kind === "live" && before.record === record) return undefined;
-  const credits: Uint8Array[] = [];
-  const debits: Uint8Array[] = [];
-  const archive: Uint8Array[] = [];
-  for (const effect of effects) {
-    if (effect.type === "credit") credits.push(effect.payments);
-    if (effect.type === "debit") debits.push(effect.payments);
-    if (effect.type === "archive") archive.push(effect.entry);
-  }
-  return {
-    channelId: record.channelId,
-    record: () => encodeRecord(record),
-    live: record,
-    ...(archive.length > 0 ? { archive } : {}),
-    ...(credits.length > 0 ? { credits: joined(credits) } : {}),
-    ...(debits.length > 0 ? { debits: joined(debits) } : {}),
-  };
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  return parts.length === 1 ? (parts[0] as Uint8Array) : concatAll(parts);
 }

@@ -12,6 +12,10 @@ import { equal, toHex } from "../primitives/bytes.ts";
 import { outpointKey, type Transaction } from "../transactions/transaction.ts";
 import { ChannelRunner, type RunnerHost, type RunnerStart } from "./channel-runner.ts";
 
+/** What a context is made for. */
+export type ChannelKeys = Pick<ChannelRunner, "signer" | "remoteNodeId"> &
+  Partial<Pick<ChannelRunner, "commitments">>;
+
 /** What an outpoint is to a channel: its funding, an output of what spent that, an output of what spent one of those. */
 export type Stage = "funding" | "closing" | "second";
 

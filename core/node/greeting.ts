@@ -5,7 +5,7 @@ import { negotiate } from "../messages/features.ts";
 import type { Message, MessageNamed } from "../messages/message.ts";
 import type { Crypto } from "../ports/crypto.ts";
 import type { ChannelId } from "../primitives/brands.ts";
-import { equal } from "../primitives/bytes.ts";
+import { equal, toHex } from "../primitives/bytes.ts";
 import { demand } from "../primitives/errors.ts";
 import { fundingOutput } from "../transactions/funding.ts";
 
@@ -67,4 +67,9 @@ export function fundingScriptOf(crypto: Crypto, { terms }: ChannelRecord): Uint8
   const { local, remote, fundingSatoshis } = terms;
   const keys = [local.basepoints.fundingPubkey, remote.basepoints.fundingPubkey] as const;
   return fundingOutput(crypto, keys, fundingSatoshis).script;
+}
+
+/** Enough of an id for people. */
+export function nameOf(id: Uint8Array): string {
+  return toHex(id).slice(0, 16);
 }

@@ -1,5 +1,4 @@
 /** A Lightning node: peers, channels and the chain, wired to the ports; the one place where effects are performed (DESIGN §2). */
-
 import type { ArchivedHtlc, Claim } from "../chain/monitor/watched.ts";
 import type { Context, Feerates } from "../channel/context.ts";
 import type { Channel } from "../channel/draft.ts";
@@ -24,8 +23,8 @@ import { isZero, toHex } from "../primitives/bytes.ts";
 import { assert, demand, ProtocolViolation } from "../primitives/errors.ts";
 import { parseTransaction, transactionId } from "../transactions/transaction.ts";
 import type { ChannelRunner, RunnerHost } from "./channel-runner.ts";
-import { ChannelTable, type Stage } from "./channel-table.ts";
-import { channelIdOfMessage, fundingScriptOf, unconnected } from "./greeting.ts";
+import { type ChannelKeys, ChannelTable, type Stage } from "./channel-table.ts";
+import { channelIdOfMessage, fundingScriptOf, nameOf, unconnected } from "./greeting.ts";
 import { keepKeyIndex, storedKeyIndex } from "./key-index.ts";
 import type { NodeOptions } from "./options.ts";
 import { Peers } from "./peers.ts";
@@ -34,8 +33,6 @@ import { Peers } from "./peers.ts";
 export const REWIND_BLOCKS = 144;
 /** Channels that one peer may have in opening at a time. */
 const MAX_OPENINGS_PER_PEER = 2;
-type ChannelKeys = Pick<ChannelRunner, "signer" | "remoteNodeId"> &
-  Partial<Pick<ChannelRunner, "commitments">>;
 const NOT_BEGUN: Channel = { kind: "ended", reason: "not begun" };
 
 export class Node implements RunnerHost {
@@ -111,6 +108,11 @@ export class Node implements RunnerHost {
   /** Largest message that the peer takes, in bytes; 0 while it is away. */
   peerMaxMessageBytes(remoteNodeId: PublicKey): number {
     return this.peers.negotiated(remoteNodeId)?.remoteMaxMessageBytes ?? 0;
+  }
+
+  /** The link that a connected peer is on: who may administer, and whom a customer pays, depend on it. */
+  linkOf(remoteNodeId: PublicKey): Pick<Link, "name" | "kind"> | undefined {
+    return this.peers.linkOf(remoteNodeId);
   }
 
   /** Uses a link: with `remoteNodeId` it calls that node, else it waits to be called. */
@@ -196,8 +198,6 @@ export class Node implements RunnerHost {
     return runner && this.context(runner);
   }
 
-  // RunnerHost: how effects are performed.
-
   context(of: ChannelKeys, archive: readonly ArchivedHtlc[] = []): Context {
     const { crypto, policy, chainHash, payoutScript, maxMessageBytes } = this.options;
     const context: Context = {
@@ -215,6 +215,10 @@ export class Node implements RunnerHost {
     };
     const declineReason = this.options.declineReason?.();
     return declineReason === undefined ? context : { ...context, declineReason };
+  }
+
+  together(runner: ChannelRunner, work: () => void): void {
+    this.peers.together(runner.remoteNodeId, work);
   }
 
   send(runner: ChannelRunner, message: Message): void {
@@ -392,8 +396,4 @@ export class Node implements RunnerHost {
     }
     this.reloading = false;
   }
-}
-
-function nameOf(id: Uint8Array): string {
-  return toHex(id).slice(0, 16);
 }

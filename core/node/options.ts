@@ -8,6 +8,7 @@ import type { Crypto, Entropy } from "../ports/crypto.ts";
 import type { NodeSigner } from "../ports/signer.ts";
 import type { Store } from "../ports/store.ts";
 import type { ChannelId, PublicKey } from "../primitives/brands.ts";
+import type { IdentityCard } from "../transport/identity.ts";
 import type { SessionTiming } from "../transport/timing.ts";
 
 /** What the node asks of the chain; a gateway answers with its bitcoind, a device with its gateway. */
@@ -44,6 +45,8 @@ export interface NodeOptions {
   readonly events: NodeEvents;
   readonly timing?: SessionTiming;
   readonly nowMs: number;
+  /** What is said to whoever asks on a link, authenticated or not (docs/PROTOCOL.md "Identity"). */
+  card?(): IdentityCard;
   /** Why new payments are declined right now; undefined: they are not. */
   declineReason?(): string | undefined;
 }

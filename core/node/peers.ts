@@ -7,6 +7,7 @@ import type { NodeSigner } from "../ports/signer.ts";
 import { channelId, type PublicKey } from "../primitives/brands.ts";
 import { toHex } from "../primitives/bytes.ts";
 import { demand, ProtocolViolation } from "../primitives/errors.ts";
+import type { IdentityCard } from "../transport/identity.ts";
 import { Sessions } from "../transport/sessions.ts";
 import type { SessionTiming } from "../transport/timing.ts";
 import { greeting, negotiated } from "./greeting.ts";
@@ -21,6 +22,8 @@ export interface PeersOptions {
   readonly maxLinks: number;
   readonly timing?: SessionTiming;
   readonly nowMs: number;
+  /** What is said to whoever asks on a link. */
+  card?(): IdentityCard;
 }
 
 export interface PeerEvents {
@@ -69,8 +72,21 @@ export class Peers {
     return this.known.get(toHex(remoteNodeId))?.negotiated;
   }
 
+  /** What `work` sends to this peer leaves in as few packets as it can, in the same order, when `work` is done. */
+  together(remoteNodeId: PublicKey, work: () => void): void {
+    const session = this.sessions.to(remoteNodeId);
+    if (session) session.together(work);
+    else work();
+  }
+
   send(remoteNodeId: PublicKey, message: Message): boolean {
     return this.sessions.send(remoteNodeId, message);
+  }
+
+  /** The link that the peer is on; undefined while it is away. */
+  linkOf(remoteNodeId: PublicKey): Pick<Link, "name" | "kind"> | undefined {
+    const session = this.negotiated(remoteNodeId) && this.sessions.to(remoteNodeId);
+    return session && { name: session.linkName, kind: session.linkKind };
   }
 
   drop(remoteNodeId: PublicKey, reason: string): void {

@@ -1,7 +1,15 @@
 /** What a frame carries: a handshake act, an encrypted message, or a hint (docs/PROTOCOL.md "Frames"). */
 
 /** First byte of every frame. */
-export const Kind = { actOne: 1, actTwo: 2, actThree: 3, data: 4, noSession: 5 } as const;
+export const Kind = {
+  actOne: 1,
+  actTwo: 2,
+  actThree: 3,
+  data: 4,
+  noSession: 5,
+  whoAreYou: 6,
+  card: 7,
+} as const;
 
 /** Kind and the message's number modulo 2^16, before the BOLT 8 packet. */
 export const DATA_HEADER_BYTES = 3;

@@ -18,6 +18,7 @@ import { Established, type Origin } from "./established.ts";
 import { encodeFrame, FrameDecoder } from "./framing.ts";
 import { Goodbye, type GoodbyeCode, goodbyeOf, goodbyeReason } from "./goodbye.ts";
 import { PendingHandshakes } from "./handshakes.ts";
+import { encodeCard, type IdentityCard } from "./identity.ts";
 import type { HandshakeContext, TransportKeys } from "./noise.ts";
 import { DATA_HEADER_BYTES, Kind } from "./packets.ts";
 import { defaultTiming, type SessionTiming } from "./timing.ts";
@@ -43,6 +44,8 @@ export interface SessionOptions extends HandshakeContext {
   readonly timing?: SessionTiming;
   readonly nowMs: number;
   readonly events: SessionEvents;
+  /** What is said to whoever asks; without it nobody is answered. */
+  card?(): IdentityCard;
 }
 
 /** Longest pong; a ping that asks for more is not answered. */
@@ -52,6 +55,7 @@ const ACT_ONE = Uint8Array.of(Kind.actOne);
 const ACT_TWO = Uint8Array.of(Kind.actTwo);
 const ACT_THREE = Uint8Array.of(Kind.actThree);
 const NO_SESSION = Uint8Array.of(Kind.noSession);
+const CARD = Uint8Array.of(Kind.card);
 
 /** Driven by the link's bytes and by `tick`, which comes some times within the shortest of the timings. */
 export class Session {
@@ -65,6 +69,7 @@ export class Session {
   private current: Established | undefined;
   private nowMs: number;
   private hintedMs = Number.NEGATIVE_INFINITY;
+  private presentedMs = Number.NEGATIVE_INFINITY;
   private finished = false;
   private peerMaxMessageBytes = DEVICE_MAX_MESSAGE_BYTES;
   /** Bytes that arrived while others were worked on. */
@@ -88,6 +93,10 @@ export class Session {
 
   get linkName(): string {
     return this.options.link.name;
+  }
+
+  get linkKind(): Link["kind"] {
+    return this.options.link.kind;
   }
 
   /** Whom this session calls. */
@@ -126,6 +135,11 @@ export class Session {
     }
     this.sendFrame(current.seal(bytes));
     return true;
+  }
+
+  /** What `work` sends leaves in as few packets as it can, in the same order, when `work` is done. */
+  together(work: () => void): void {
+    work();
   }
 
   /** Lets time pass; `nowMs` never goes back. */
@@ -199,6 +213,9 @@ export class Session {
         break;
       case Kind.noSession:
         this.receiveNoSession();
+        break;
+      case Kind.whoAreYou:
+        this.presentCard();
         break;
     }
   }
@@ -300,6 +317,14 @@ export class Session {
     if (this.nowMs - this.hintedMs < this.timing.minBackoffMs) return;
     this.hintedMs = this.nowMs;
     this.sendFrame([NO_SESSION]);
+  }
+
+  /** Anybody may ask, at the pace of our shortest pause. */
+  private presentCard(): void {
+    const card = this.options.card?.();
+    if (card === undefined || this.nowMs - this.presentedMs < this.timing.minBackoffMs) return;
+    this.presentedMs = this.nowMs;
+    this.sendFrame([CARD, encodeCard(card)]);
   }
 
   private receiveNoSession(): void {
