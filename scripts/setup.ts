@@ -1,9 +1,10 @@
 /** Fetches and builds what the tests need beside npm's packages, into .cache: the XS worker and a bitcoind. */
 import { provideBitcoind } from "../gateway/chain/bitcoind/provision.ts";
-import { buildXsWorker } from "../host-sim/xs/build.ts";
+import { buildXsCryptoWorker, buildXsWorker } from "../host-sim/xs/build.ts";
 
 const steps: readonly (readonly [string, () => Promise<string>])[] = [
   ["XS worker", () => buildXsWorker()],
+  ["XS worker with crypto in C", () => buildXsCryptoWorker()],
   ["bitcoind", bitcoind],
 ];
 

@@ -40,7 +40,7 @@ static void scrub_stack(void);
 static bool secret_result(uint8_t out[32], bool valid);
 
 /* More than the deepest call that a secret goes down with takes on rv32 (gcc -fstack-usage). */
-enum { SCRUBBED_STACK_BYTES = 3072 };
+enum { SCRUBBED_STACK_BYTES = 2048 };
 
 bool picobolt_is_secret_key(const uint8_t secret[32]) {
   return secp256k1_ec_seckey_verify(curve(), secret);
