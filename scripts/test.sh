@@ -18,7 +18,7 @@ step() {
 }
 
 require_node
-wanted=(socat tar openssl mosquitto btvirt "${MICROCONTROLLER[@]}" "${COMPILERS[@]}")
+wanted=(socat tar openssl valgrind mosquitto btvirt "${MICROCONTROLLER[@]}" "${COMPILERS[@]}")
 if has_to_fetch_bitcoind; then wanted+=("$KEYRING"); fi
 require_commands "${wanted[@]}"
 require_modules
