@@ -6,6 +6,7 @@ export const pay: Command = {
     parser
       .requiredOption("--link <link>", "the machine: /dev/ttyUSB0, ble:<name>, socket:<path>, …")
       .option("--product <number>", "what to buy; without it the price list is shown")
+      .option("--meter <seconds>", "feed a meter for so long, in small payments")
       .option("--gateway <link>", "your gateway, which funds a channel where there is none")
       .option("--fund <sat>", "size of a new channel (default: 100000, or 20 such purchases)")
       .option(

@@ -1,6 +1,6 @@
 /** Frames on a line, in words: what kind they are; their contents are encrypted, all but a card's. */
 import { decodeCard } from "../../core/transport/identity.ts";
-import { Kind } from "../../core/transport/packets.ts";
+import { isPacket, Kind } from "../../core/transport/packets.ts";
 import { describeIdentity } from "./identify.ts";
 
 export interface DescribedFrame {
@@ -13,13 +13,15 @@ const NAMES: Readonly<Record<number, string>> = {
   [Kind.actOne]: "handshake, act one",
   [Kind.actTwo]: "handshake, act two",
   [Kind.actThree]: "handshake, act three",
-  [Kind.data]: "data",
   [Kind.noSession]: "no session",
   [Kind.whoAreYou]: "who are you?",
   [Kind.card]: "identity",
 };
 
 export function describeFrame(frame: Uint8Array): DescribedFrame {
+  if (isPacket(frame)) {
+    return { kind: "packet", text: `packet, ${frame.length} bytes`, fields: {} };
+  }
   const kind = NAMES[frame[0] as number] ?? `kind ${frame[0]}`;
   if (frame[0] === Kind.card) {
     try {

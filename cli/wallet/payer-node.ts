@@ -5,7 +5,7 @@ import type { ChannelEvent } from "../../core/channel/effects.ts";
 import type { ChannelRecord } from "../../core/channel/record.ts";
 import type { Crypto } from "../../core/ports/crypto.ts";
 import { type ChannelId, milliSatoshi, type PublicKey } from "../../core/primitives/brands.ts";
-import { equal } from "../../core/primitives/bytes.ts";
+import { equal, toHex } from "../../core/primitives/bytes.ts";
 import type { AppEvent } from "../../firmware/apps/app.ts";
 import { PayerApp } from "../../firmware/apps/payer.ts";
 import { Device } from "../../firmware/device.ts";
@@ -23,6 +23,13 @@ const TIMING = {
   maxBackoffMs: 2000,
 };
 
+const nowSeconds = () => Math.floor(Date.now() / 1000);
+
+function after(delayMs: number, work: () => void): () => void {
+  const timer = setTimeout(work, delayMs);
+  return () => clearTimeout(timer);
+}
+
 export type PayerEvent =
   | { readonly type: "channel"; readonly id: ChannelId; readonly event: ChannelEvent }
   | { readonly type: "app"; readonly event: AppEvent }
@@ -32,6 +39,8 @@ export type PayerEvent =
 
 export class PayerNode {
   readonly app = new PayerApp();
+  /** Purchases that ended in this run, by reference in hexadecimal. */
+  readonly ended = new Map<string, { readonly delivered: boolean; readonly note: string }>();
   device!: Device;
   private timer: NodeJS.Timeout | undefined;
   private readonly listeners = new Set<(event: PayerEvent) => void>();
@@ -41,6 +50,7 @@ export class PayerNode {
   static async start(crypto: Crypto, wallet: Wallet, gatewayId: PublicKey): Promise<PayerNode> {
     const payer = new PayerNode(wallet);
     const tell = (event: PayerEvent) => {
+      if (event.type === "app") payer.noteEnd(event.event);
       for (const listener of [...payer.listeners]) listener(event);
     };
     payer.device = await Device.start({
@@ -58,7 +68,8 @@ export class PayerNode {
       },
       timing: TIMING,
       nowMs: Date.now(),
-      nowSeconds: () => Math.floor(Date.now() / 1000),
+      nowSeconds,
+      clock: { nowMs: () => Date.now(), nowSeconds, after },
       events: {
         onChannelEvent: (id, event) => tell({ type: "channel", id, event }),
         onApp: (event) => tell({ type: "app", event }),
@@ -100,6 +111,12 @@ export class PayerNode {
       signal?.addEventListener("abort", () => end(undefined), { once: true });
       look();
     });
+  }
+
+  private noteEnd(event: AppEvent): void {
+    if (event.type !== "bought" && event.type !== "notDelivered") return;
+    const note = event.type === "bought" ? "" : event.note;
+    this.ended.set(toHex(event.reference), { delivered: event.type === "bought", note });
   }
 
   channelsWith(peer: PublicKey): readonly ChannelRecord[] {

@@ -1,6 +1,8 @@
 /** One purchase from beginning to end: what is under way is finished first, a channel is opened where there is none, then it pays and waits. */
 import type { ChannelRecord } from "../../core/channel/record.ts";
 import type { MessageNamed } from "../../core/messages/message.ts";
+import { METER_UNITS } from "../../core/messages/service.ts";
+import type { Store } from "../../core/ports/store.ts";
 import { milliSatoshi, type PublicKey, satoshi } from "../../core/primitives/brands.ts";
 import { Purchases } from "../../firmware/apps/purchases.ts";
 import { EXIT, Failure } from "../failure.ts";
@@ -46,33 +48,45 @@ export async function priceListOf(payer: PayerNode, machine: PublicKey): Promise
   );
 }
 
-/** What an earlier run began and did not see the end of: nothing is bought twice. */
-export async function finishUnderWay(payer: PayerNode, out: Output): Promise<readonly Finished[]> {
-  const stored = await Purchases.load(payer.wallet.store);
-  const open = new Map(stored.all().map((one) => [hex(one.reference), one]));
-  if (open.size === 0) return [];
-  out.note(`${open.size} purchase(s) of an earlier run are under way: these first`);
-  const finished: Finished[] = [];
-  const stop = payer.on((told) => {
-    if (told.type !== "app") return;
-    const { event } = told;
-    if (event.type !== "bought" && event.type !== "notDelivered") return;
-    const reference = hex(event.reference);
-    if (!open.delete(reference)) return;
-    const delivered = event.type === "bought";
-    finished.push({ reference, delivered, note: delivered ? "" : event.note });
-  });
-  await payer.until(() => open.size === 0 || undefined, UNDER_WAY_TIMEOUT_MS);
-  stop();
-  if (open.size === 0) return finished;
-  throw new Failure(
-    `what became of the purchase ${[...open.keys()].join(", ")} is not known yet: the machine does not say; nothing more was bought, run the command again when it is back`,
-  );
+export async function meterOf(
+  payer: PayerNode,
+  machine: PublicKey,
+): Promise<MessageNamed<"meter_quote">> {
+  const quote = await payer.until(() => payer.app.meterQuote(machine), CONNECT_TIMEOUT_MS);
+  if (!quote) throw new Failure("this machine is no meter; nothing was paid", EXIT.refused);
+  if (!quote.ready) {
+    const why = quote.note ?? "it does not say why";
+    throw new Failure(`the meter is not ready: ${why}; nothing was paid`, EXIT.refused);
+  }
+  if (quote.unitKind === METER_UNITS.seconds) return quote;
+  throw new Failure("this meter counts watt-hours, not seconds; nothing was paid", EXIT.refused);
 }
 
-/** Millisatoshi that this side can spend at most; what is bound by reserves and updates under way shows when it is tried. */
-export function spendable({ base }: ChannelRecord): number {
-  return base.toLocalMsat;
+/** References of what an earlier run began and did not see the end of; to be asked before the payer starts. */
+export async function underWay(store: Store): Promise<readonly string[]> {
+  return (await Purchases.load(store)).all().map(({ reference }) => hex(reference));
+}
+
+/** Waits for their ends: nothing is bought twice. */
+export async function finishUnderWay(
+  payer: PayerNode,
+  references: readonly string[],
+  out: Output,
+): Promise<readonly Finished[]> {
+  if (references.length === 0) return [];
+  out.note(`${references.length} purchase(s) of an earlier run are under way: these first`);
+  const isOver = () => references.every((one) => payer.ended.has(one)) || undefined;
+  await payer.until(isOver, UNDER_WAY_TIMEOUT_MS);
+  const open = references.filter((one) => !payer.ended.has(one));
+  if (open.length > 0) {
+    throw new Failure(
+      `what became of the purchase ${open.join(", ")} is not known yet: the machine does not say; nothing more was bought, run the command again when it is back`,
+    );
+  }
+  return references.map((reference) => ({
+    reference,
+    ...(payer.ended.get(reference) ?? { delivered: false, note: "" }),
+  }));
 }
 
 /** A channel that can pay so much: the one there is, or a new one that the gateway funds. */
@@ -180,11 +194,15 @@ export async function buy(
   payer: PayerNode,
   channel: ChannelRecord,
   product: number,
+  maxMsat: number,
 ): Promise<Finished> {
   const late = new Promise<undefined>((wake) => {
     setTimeout(() => wake(undefined), DELIVERY_TIMEOUT_MS).unref();
   });
-  const outcome = await Promise.race([payer.app.buy(channel.channelId, product), late]);
+  const outcome = await Promise.race([
+    payer.app.buy(channel.channelId, product, { maxMsat }),
+    late,
+  ]);
   if (!outcome) {
     throw new Failure(
       "paid, and the machine has not said what became of it; nothing is lost: run the same command again, it finishes this purchase first",
