@@ -3,7 +3,12 @@
 import { decodeCheckpoint, encodeCheckpoint } from "../core/chain/checkpoint-codec.ts";
 import { blockHash, type Checkpoint, genesisCheckpoint } from "../core/chain/headers.ts";
 import { genesisHeader, type Network } from "../core/chain/networks.ts";
-import { checkOfflineBudget, type OfflineBudget } from "../core/chain/offline-budget.ts";
+import {
+  checkOfflineBudget,
+  estimateOfflineBlocks,
+  type OfflineBudget,
+  type OfflineState,
+} from "../core/chain/offline-budget.ts";
 import type { ChannelPolicy } from "../core/channel/context.ts";
 import type { ChannelEvent } from "../core/channel/effects.ts";
 import { devicePolicy } from "../core/channel/policy.ts";
@@ -47,6 +52,9 @@ export interface DeviceOptions {
   readonly payoutScript: Uint8Array;
   readonly budget: OfflineBudget;
   readonly policy?: Partial<ChannelPolicy>;
+  /** What its memory has room for; MAX_CHANNELS and MAX_LINKS where absent. */
+  readonly maxChannels?: number | undefined;
+  readonly maxLinks?: number | undefined;
   readonly timing?: SessionTiming;
   readonly nowMs: number;
   /** Of the board, for the app. */
@@ -66,6 +74,14 @@ export interface DeviceEvents {
   onTip(height: BlockHeight, isSynced: boolean): void;
   onProven(txid: string, height: BlockHeight): void;
   onAlarm(text: string): void;
+}
+
+/** What may still be taken without its gateway. */
+export interface BudgetLeft {
+  readonly blocks: number;
+  readonly amountMsat: number;
+  /** Why nothing is taken now; absent: payments are. */
+  readonly declineReason: string | undefined;
 }
 
 const zeroFeeAlone = ["zero_fee_commitments"] as const;
@@ -92,6 +108,9 @@ export class Device {
   private running: Node | undefined;
   /** Received since the gateway last answered. */
   private unsyncedMsat = 0;
+  private nowMs: number;
+  /** When a header was verified, or the start. */
+  private seenChainMs: number;
 
   /** Own openings that wait for their funding, by temporary channel id; with its txid once there is one. */
   private readonly openings = new Map<string, Txid | undefined>();
@@ -101,6 +120,8 @@ export class Device {
     from: { readonly checkpoint: Checkpoint; readonly verifiedAtSeconds?: number | undefined },
   ) {
     const { crypto, network, events } = options;
+    this.nowMs = options.nowMs;
+    this.seenChainMs = options.nowMs;
     this.chain = new ChainClient({
       crypto,
       network,
@@ -111,6 +132,7 @@ export class Device {
       events: {
         onTip: (height, isSynced) => {
           this.unsyncedMsat = 0;
+          this.seenChainMs = this.nowMs;
           events.onTip(height, isSynced);
           this.guarded(() => this.running && options.app.onTip?.());
         },
@@ -145,8 +167,8 @@ export class Device {
         policy,
         features: deviceFeatures,
         maxMessageBytes: DEVICE_MAX_MESSAGE_BYTES,
-        maxChannels: MAX_CHANNELS,
-        maxLinks: MAX_LINKS,
+        maxChannels: options.maxChannels ?? MAX_CHANNELS,
+        maxLinks: options.maxLinks ?? MAX_LINKS,
         declineReason: () => device.declineReason(),
         events: {
           onChannelEvent: (id, event) => device.channelEvent(id, event),
@@ -188,6 +210,7 @@ export class Device {
   }
 
   tick(nowMs: number): void {
+    this.nowMs = Math.max(this.nowMs, nowMs);
     this.node.tick(nowMs);
   }
 
@@ -196,20 +219,32 @@ export class Device {
     this.node.close("the device is stopping");
   }
 
+  /** How far it may still go without its gateway (rule `offline-budget`), for its owner. */
+  get budgetLeft(): BudgetLeft {
+    const { maxOfflineBlocks, maxUnsyncedMsat } = this.options.budget;
+    const offlineBlocks = estimateOfflineBlocks(this.offlineState());
+    return {
+      blocks: Math.max(0, maxOfflineBlocks - (offlineBlocks ?? 0)),
+      amountMsat: Math.max(0, maxUnsyncedMsat - this.unsyncedMsat),
+      declineReason: this.declineReason(),
+    };
+  }
+
+  private offlineState(): OfflineState {
+    const { tipTimeSeconds, tipVerifiedAtSeconds } = this.chain.freshness;
+    return {
+      nowSeconds: this.options.nowSeconds?.(),
+      tipVerifiedAtSeconds,
+      tipTimeSeconds,
+      uptimeSeconds: Math.floor((this.nowMs - this.seenChainMs) / 1000),
+      unsyncedMsat: milliSatoshi(this.unsyncedMsat),
+    };
+  }
+
   /** Why no new payment is taken right now (rule `offline-budget`). */
   private declineReason(): string | undefined {
-    const { budget, nowSeconds } = this.options;
-    const { tipTimeSeconds, tipVerifiedAtSeconds } = this.chain.freshness;
-    const decision = checkOfflineBudget(
-      budget,
-      {
-        nowSeconds: nowSeconds?.(),
-        tipVerifiedAtSeconds,
-        tipTimeSeconds,
-        unsyncedMsat: milliSatoshi(this.unsyncedMsat),
-      },
-      milliSatoshi(0),
-    );
+    const state = this.offlineState();
+    const decision = checkOfflineBudget(this.options.budget, state, milliSatoshi(0));
     return decision.ok ? undefined : decision.reason;
   }
 
@@ -266,6 +301,7 @@ export class Device {
       this.releaseFunding(event.channelId);
     }
     if (event.type === "openFailed") this.openingFailed(id);
+    if (event.type === "closed" || event.type === "forgotten") this.chain.channelEnded();
     events.onChannelEvent(id, event);
     this.guarded(() => app.onChannelEvent(id, event));
   }

@@ -16,6 +16,8 @@ export interface OfflineState {
   readonly tipVerifiedAtSeconds: number | undefined;
   /** Time in the newest verified header. */
   readonly tipTimeSeconds: number;
+  /** Since the newest header was verified, or since the start: by a clock that only goes forward. */
+  readonly uptimeSeconds?: number | undefined;
   /** Received since the tower last acknowledged an update. */
   readonly unsyncedMsat: MilliSatoshi;
 }
@@ -62,11 +64,21 @@ export function checkOfflineBudget(
   return { ok: true, offlineBlocks };
 }
 
-/** Blocks since the last verified tip by the wall clock; undefined where the device has none, or one that ran backwards. */
+/**
+ * Blocks since the last verified tip: what the wall clock says, and no less than the time that this device has been running
+ * since. A clock that jumps ahead declines payments until the chain is seen again; one that is absent, or jumps back, buys
+ * no more than the running time. Undefined where nothing is known.
+ */
 export function estimateOfflineBlocks(state: OfflineState): number | undefined {
-  const since = state.tipVerifiedAtSeconds ?? state.tipTimeSeconds;
-  if (state.nowSeconds === undefined || state.nowSeconds < since) return undefined;
-  return Math.floor((state.nowSeconds - since) / SECONDS_PER_BLOCK);
+  const { nowSeconds, tipVerifiedAtSeconds, tipTimeSeconds, uptimeSeconds } = state;
+  const byWall = (since: number | undefined) =>
+    nowSeconds === undefined || since === undefined || nowSeconds < since
+      ? undefined
+      : nowSeconds - since;
+  // Verified "in the future": the clock was wrong then, and the block's own time is the better word.
+  const elapsed = byWall(tipVerifiedAtSeconds) ?? byWall(tipTimeSeconds);
+  if (elapsed === undefined && uptimeSeconds === undefined) return undefined;
+  return Math.floor(Math.max(elapsed ?? 0, uptimeSeconds ?? 0) / SECONDS_PER_BLOCK);
 }
 
 function hours(blocks: number): string {

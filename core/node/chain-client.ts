@@ -82,6 +82,8 @@ export class ChainClient implements NodeChain {
   /** A channel has ended: what was watched for it may be dropped. */
   private mayDrop = false;
   private storedTip: number;
+  /** What was known from blocks above the checkpoint when it started was looked at again. */
+  private isReread = false;
   private node: Node | undefined;
   private tipVerifiedAt: number | undefined;
 
@@ -290,6 +292,10 @@ export class ChainClient implements NodeChain {
     this.tipVerifiedAt = nowSeconds?.() ?? this.tipVerifiedAt;
     const lowest = disconnected.at(-1);
     if (lowest !== undefined) this.rewind(lowest);
+    // While it was off, blocks above the checkpoint may have left the chain: what they held is proven anew, and the gateway
+    // told of it before these headers. Until it is heard of, a device without its gateway goes by what it knew.
+    if (!this.isReread) this.node?.rewind(blockHeight(this.options.checkpoint.height + 1), true);
+    this.isReread = true;
     this.proveWaiting();
     const height = this.tipHeight;
     this.node?.blockConnected({ height, transactions: [] });

@@ -88,6 +88,8 @@ export class Storefront {
     const products = listed.map(({ id, name, priceMsat }) => {
       return { id, name, priceMsat, ready: this.parts.productFault(id) === undefined };
     });
+    // Who is here already hears of what this one is told: what was told last is the same for all.
+    this.refresh();
     const { note } = this;
     node.sendService(peer, {
       type: "price_list",
