@@ -1,4 +1,4 @@
-/** Bundles: dist/core.js is what a device's image holds; dist/xs/ holds the scripts for the XS worker (host-sim/xs). */
+/** Bundles: dist/firmware/ is what the manifests name; dist/core.js the core alone; dist/xs/ holds scripts for the XS worker. */
 import { readdirSync } from "node:fs";
 import { basename, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -79,7 +79,41 @@ const inCore = (id) => id.startsWith(CORE);
 const coreGlobal = (id) =>
   id === NOBLE ? "picoboltNoble" : `picobolt.modules[${JSON.stringify(relative(CORE, id))}]`;
 
+/** The firmware's modules: a maker who edits an app rebuilds `apps`, and `core` stays as it was. */
+const FIRMWARE_CHUNKS = [
+  ["core", path("core/")],
+  ["apps", path("firmware/apps/")],
+  ["drivers", path("firmware/drivers/")],
+  ["program", path("firmware/")],
+];
+const FIRMWARE_ENTRIES = {
+  main: path("firmware/main.ts"),
+  "main-host": path("firmware/main-host.ts"),
+};
+const OF_THE_BOARD = /^(embedded:|mc\/|picobolt\/|timer$|time$|sntp$)/;
+
+function firmwareChunk(id) {
+  if (Object.values(FIRMWARE_ENTRIES).includes(id)) return undefined;
+  return FIRMWARE_CHUNKS.find(([, folder]) => id.startsWith(folder))?.[0];
+}
+
+/** Drivers differ from board to board, so each entry is bundled with its own: the host has no radio's modules. */
+function firmware(entry) {
+  const board = entry === "main" ? "esp32" : "host";
+  const output = {
+    dir: `dist/firmware/${board}`,
+    format: "es",
+    sourcemap: true,
+    chunkFileNames: "[name].js",
+    minifyInternalExports: false,
+    manualChunks: firmwareChunk,
+  };
+  return bundle({ main: FIRMWARE_ENTRIES[entry] }, output, (id) => OF_THE_BOARD.test(id));
+}
+
 export default [
+  firmware("main"),
+  firmware("main-host"),
   bundle("firmware/entry.ts", { file: "dist/core.js", format: "es" }),
   bundle(WHOLE_CORE, { file: "dist/xs/core.js", format: "iife", name: "picobolt" }),
   // Apart from the core: its hash buffers and tables are written later, which no frozen image allows.
