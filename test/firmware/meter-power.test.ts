@@ -1,6 +1,5 @@
 /** A meter on flash that loses power at any step of it: every millisatoshi is used, given back, or still owed, and counted once. */
 import { afterEach, expect, it } from "vitest";
-import { MemoryStore } from "../../core/node/memory-store.ts";
 import { packPayments } from "../../core/payments/push.ts";
 import { type ChannelId, milliSatoshi } from "../../core/primitives/brands.ts";
 import { makeApp } from "../../firmware/apps/catalog.ts";
