@@ -9,7 +9,7 @@ import { MAX_SATOSHI } from "../core/primitives/brands.ts";
 const document = join(import.meta.dirname, "../docs/PROTOCOL.md");
 const FENCE = /(```cddl\n)[\s\S]*?(```)/;
 
-const prelude = `packet = message / goodbye     ; what one encrypted packet holds
+const prelude = `; messages in their long form; what a packet holds is their short form, or a goodbye
 goodbye = 0..23                ; 0 closing, 1 superseded, 2 lost, 3 violation
 
 safe-uint = 0..${Number.MAX_SAFE_INTEGER}   ; exact in a double

@@ -47,6 +47,29 @@ export function decodeCbor(bytes: Uint8Array, limits: CborLimits): CborValue {
   return value;
 }
 
+/** The data items of a CBOR sequence (RFC 8742), one after the other; the limits but `maxBytes` hold for each. */
+export class CborSequence {
+  private readonly decoder: Decoder;
+
+  constructor(
+    private readonly bytes: Uint8Array,
+    private readonly limits: CborLimits,
+  ) {
+    this.decoder = new Decoder(bytes, limits);
+  }
+
+  get isAtEnd(): boolean {
+    return this.decoder.at === this.bytes.length;
+  }
+
+  /** @throws ProtocolViolation as `decodeCbor` does. */
+  next(): CborValue {
+    const { maxBytes } = this.limits;
+    demand(this.bytes.length <= maxBytes, "cbor-too-large", `more than ${maxBytes} bytes`);
+    return this.decoder.next();
+  }
+}
+
 /** One growable buffer, used again for every value. */
 export class CborEncoder {
   private buffer = new Uint8Array(INITIAL_BYTES);
@@ -57,6 +80,32 @@ export class CborEncoder {
     this.at = 0;
     this.value(value, 0);
     return this.buffer.subarray(0, this.at);
+  }
+
+  /** Bytes of the sequence that `append` made so far. */
+  get length(): number {
+    return this.at;
+  }
+
+  /** Adds a data item to those before it: a CBOR sequence (RFC 8742). */
+  append(value: CborValue): void {
+    this.value(value, 0);
+  }
+
+  /** The sequence, as a view that stands until the next call of anything. */
+  view(length = this.at): Uint8Array {
+    return this.buffer.subarray(0, length);
+  }
+
+  /** Forgets the first `length` bytes. */
+  shift(length: number): void {
+    this.buffer.copyWithin(0, length, this.at);
+    this.at -= length;
+  }
+
+  /** Forgets what comes after the first `length` bytes. */
+  truncate(length: number): void {
+    this.at = length;
   }
 
   private value(value: CborValue, depth: number): void {
@@ -175,6 +224,11 @@ class Decoder {
     private readonly limits: CborLimits,
   ) {
     this.bytes = plain(bytes);
+  }
+
+  next(): CborValue {
+    this.items = 0;
+    return this.value(0);
   }
 
   value(depth: number): CborValue {

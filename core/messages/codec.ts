@@ -1,6 +1,6 @@
 /** Messages as CBOR arrays `[number, …fields]` (docs/PROTOCOL.md "Messages"; BOLT 1 "it's ok to be odd"). */
 import { assert, demand } from "../primitives/errors.ts";
-import { CborEncoder, type CborLimits, decodeCbor } from "./cbor.ts";
+import { type CborLimits, decodeCbor, encodeCbor } from "./cbor.ts";
 import { type Message, type MessageType, messageDefinitions } from "./message.ts";
 import type { CborValue, Field } from "./schema.ts";
 
@@ -40,11 +40,11 @@ export function messageLimits(maxBytes: number): CborLimits {
 }
 
 export function encodeMessage(message: Message): Uint8Array {
-  return encodeMessageWith(new CborEncoder(), message).slice();
+  return encodeCbor(messageItems(message));
 }
 
-/** As `encodeMessage`, but the bytes are the encoder's own and stand until its next use. */
-export function encodeMessageWith(encoder: CborEncoder, message: Message): Uint8Array {
+/** The array of a message, in the long form. */
+export function messageItems(message: Message): CborValue[] {
   const definition = byName.get(message.type);
   assert(definition !== undefined, `no such message: ${message.type}`);
   const values = message as unknown as Readonly<Record<string, unknown>>;
@@ -55,7 +55,7 @@ export function encodeMessageWith(encoder: CborEncoder, message: Message): Uint8
     if (values[name] !== undefined) length = items.length;
   }
   items.length = length;
-  return encoder.encode(items);
+  return items;
 }
 
 /**
@@ -64,7 +64,11 @@ export function encodeMessageWith(encoder: CborEncoder, message: Message): Uint8
  *   `message-form` where it is no array that begins with a message number.
  */
 export function decodeMessage(bytes: Uint8Array, limits: CborLimits): Message | UnknownMessage {
-  const items = decodeCbor(bytes, limits);
+  return messageOfItems(decodeCbor(bytes, limits));
+}
+
+/** As `decodeMessage`, of the array in the long form. */
+export function messageOfItems(items: CborValue): Message | UnknownMessage {
   demand(Array.isArray(items), "message-form", "a message is an array");
   const number: CborValue | undefined = items[0];
   const isNumber = typeof number === "number" && number >= 0 && number <= 0xffff;

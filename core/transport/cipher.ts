@@ -1,4 +1,4 @@
-/** Encrypted messages with key rotation (BOLT 8 "Lightning Message Specification", "Key Rotation"). */
+/** Encrypted packets with key rotation (BOLT 8 "Lightning Message Specification", "Key Rotation"), as BOLT 8 and as devices write them. */
 import type { Crypto } from "../ports/crypto.ts";
 import { wipe } from "../primitives/bytes.ts";
 import { assert } from "../primitives/errors.ts";
@@ -10,8 +10,8 @@ export const TAG_BYTES = 16;
 export const HEADER_BYTES = 2 + TAG_BYTES;
 /** What BOLT 8 adds to a message. */
 export const NOISE_OVERHEAD_BYTES = HEADER_BYTES + TAG_BYTES;
-/** Two nonces a message, a new key every 1000. */
-export const MESSAGES_PER_KEY = 500;
+/** A key is used for this many nonces. */
+export const NONCES_PER_KEY = 1000;
 
 const NONE = new Uint8Array(0);
 
@@ -23,8 +23,8 @@ export interface DirectionKeys {
 
 /** Key, nonce and rotation of one direction. */
 class CipherState {
-  /** Messages so far. */
-  count = 0;
+  /** Nonces of this key so far. */
+  private used = 0;
   private readonly nonce = new Uint8Array(12);
 
   constructor(
@@ -34,29 +34,26 @@ class CipherState {
     this.keys = { key: keys.key.slice(), chainingKey: keys.chainingKey.slice() };
   }
 
-  encrypt(part: 0 | 1, plaintext: Uint8Array): Uint8Array {
-    return this.crypto.encrypt(this.keys.key, this.nonceOf(this.count, part), NONE, plaintext);
+  /** With the nonce `ahead` of the next one; moves nothing. */
+  encrypt(ahead: number, plaintext: Uint8Array): Uint8Array {
+    return this.crypto.encrypt(this.keys.key, this.nonceOf(this.used + ahead), NONE, plaintext);
   }
 
-  decrypt(part: 0 | 1, ciphertext: Uint8Array): Uint8Array | undefined {
-    return this.crypto.decrypt(this.keys.key, this.nonceOf(this.count, part), NONE, ciphertext);
+  /** With the nonce `ahead` of the next one, of the next key where that is further on; moves nothing. */
+  decrypt(ahead: number, ciphertext: Uint8Array): Uint8Array | undefined {
+    assert(ahead >= 0 && ahead < NONCES_PER_KEY, "one rotation at most");
+    const position = this.used + ahead;
+    const key = position < NONCES_PER_KEY ? this.keys.key : this.nextKeys().key;
+    return this.crypto.decrypt(key, this.nonceOf(position % NONCES_PER_KEY), NONE, ciphertext);
   }
 
-  /** As `decrypt` of a header, but of the message `ahead` places further on. */
-  decryptAhead(ahead: number, ciphertext: Uint8Array): Uint8Array | undefined {
-    assert(ahead > 0 && ahead <= MESSAGES_PER_KEY, "one rotation at most");
-    const position = (this.count % MESSAGES_PER_KEY) + ahead;
-    const rotates = position >= MESSAGES_PER_KEY;
-    const key = rotates ? this.nextKeys().key : this.keys.key;
-    return this.crypto.decrypt(key, this.nonceOf(position, 0), NONE, ciphertext);
-  }
-
-  advance(): void {
-    this.count++;
-    if (this.count % MESSAGES_PER_KEY !== 0) return;
+  advance(nonces: 1 | 2): void {
+    this.used += nonces;
+    if (this.used < NONCES_PER_KEY) return;
     const next = this.nextKeys();
     this.wipe();
     this.keys = next;
+    this.used = 0;
   }
 
   wipe(): void {
@@ -70,36 +67,46 @@ class CipherState {
   }
 
   /** 32 zero bits, then a little-endian 64-bit number below 1000. */
-  private nonceOf(count: number, part: 0 | 1): Uint8Array {
-    const number = 2 * (count % MESSAGES_PER_KEY) + part;
+  private nonceOf(number: number): Uint8Array {
     this.nonce[4] = number;
     this.nonce[5] = number >> 8;
     return this.nonce;
   }
 }
 
-/** Encrypts the messages of one direction. */
+/** Encrypts one direction, either BOLT 8's messages or packets: never both. */
 export class SendingCipher {
   private readonly state: CipherState;
   private readonly length = new Uint8Array(2);
+  private sealed = 0;
 
   constructor(crypto: Crypto, keys: DirectionKeys) {
     this.state = new CipherState(crypto, keys);
   }
 
-  /** Messages so far; the next one has this number. */
+  /** Messages or packets so far; the next one has this number. */
   get count(): number {
-    return this.state.count;
+    return this.sealed;
   }
 
-  /** The two parts of the packet, so that framing can write them without joining them first. */
+  /** The next packet, whose length the frame knows: one nonce. */
+  sealPacket(plaintext: Uint8Array): Uint8Array {
+    assert(plaintext.length <= MAX_NOISE_MESSAGE_BYTES, "packet too large");
+    const packet = this.state.encrypt(0, plaintext);
+    this.state.advance(1);
+    this.sealed++;
+    return packet;
+  }
+
+  /** BOLT 8's encrypted length and message (Lightning peers over TCP): two nonces. */
   seal(message: Uint8Array): { readonly header: Uint8Array; readonly body: Uint8Array } {
     assert(message.length <= MAX_NOISE_MESSAGE_BYTES, "message too large for BOLT 8");
     this.length[0] = message.length >> 8;
     this.length[1] = message.length;
     const header = this.state.encrypt(0, this.length);
     const body = this.state.encrypt(1, message);
-    this.state.advance();
+    this.state.advance(2);
+    this.sealed++;
     return { header, body };
   }
 
@@ -108,17 +115,33 @@ export class SendingCipher {
   }
 }
 
-/** Decrypts the messages of one direction; a packet that does not fit changes nothing. */
+/** Decrypts one direction; what does not fit changes nothing. */
 export class ReceivingCipher {
   private readonly state: CipherState;
+  private opened = 0;
 
   constructor(crypto: Crypto, keys: DirectionKeys) {
     this.state = new CipherState(crypto, keys);
   }
 
-  /** Messages so far; the next one has this number. */
+  /** Messages or packets so far; the next one has this number. */
   get count(): number {
-    return this.state.count;
+    return this.opened;
+  }
+
+  /** The next packet's plaintext; undefined where it is not authentic. */
+  openPacket(packet: Uint8Array): Uint8Array | undefined {
+    if (packet.length < TAG_BYTES) return undefined;
+    const plaintext = this.state.decrypt(0, packet);
+    if (plaintext === undefined) return undefined;
+    this.state.advance(1);
+    this.opened++;
+    return plaintext;
+  }
+
+  /** The packet is the peer's, `ahead` (1 to 999) packets after the next one: those between are lost. */
+  isAuthenticAhead(ahead: number, packet: Uint8Array): boolean {
+    return packet.length >= TAG_BYTES && this.state.decrypt(ahead, packet) !== undefined;
   }
 
   /** The length that an encrypted header of 18 bytes announces; undefined where it is not authentic. */
@@ -129,7 +152,9 @@ export class ReceivingCipher {
   /** The next message, from its body with the tag; undefined where it is not authentic. */
   openBody(body: Uint8Array): Uint8Array | undefined {
     const message = this.state.decrypt(1, body);
-    if (message !== undefined) this.state.advance();
+    if (message === undefined) return undefined;
+    this.state.advance(2);
+    this.opened++;
     return message;
   }
 
@@ -139,12 +164,6 @@ export class ReceivingCipher {
     const length = this.openLength(packet.subarray(0, HEADER_BYTES));
     if (length !== packet.length - NOISE_OVERHEAD_BYTES) return undefined;
     return this.openBody(packet.subarray(HEADER_BYTES));
-  }
-
-  /** The packet is the peer's, `ahead` (1 to 500) messages after the next one: those between are lost. */
-  isAuthenticAhead(ahead: number, packet: Uint8Array): boolean {
-    if (packet.length < NOISE_OVERHEAD_BYTES) return false;
-    return this.state.decryptAhead(ahead, packet.subarray(0, HEADER_BYTES)) !== undefined;
   }
 
   wipe(): void {

@@ -1,14 +1,10 @@
 /** An authenticated peer: its ciphers, what it may send next, and whether it still lives (docs/PROTOCOL.md "Sessions"). */
+import { MessageExpander, MessageShortener } from "../messages/short-form.ts";
 import type { Crypto } from "../ports/crypto.ts";
 import type { PublicKey } from "../primitives/brands.ts";
-import {
-  MESSAGES_PER_KEY,
-  NOISE_OVERHEAD_BYTES,
-  ReceivingCipher,
-  SendingCipher,
-} from "./cipher.ts";
+import { ReceivingCipher, SendingCipher } from "./cipher.ts";
 import type { TransportKeys } from "./noise.ts";
-import { DATA_HEADER_BYTES, dataHeader, distance, sequenceOf } from "./packets.ts";
+import { distance, type Numbering, packetHeader } from "./packets.ts";
 import type { SessionTiming } from "./timing.ts";
 
 export interface Origin {
@@ -17,12 +13,12 @@ export interface Origin {
   readonly sinceMs: number;
 }
 
-/** What a data frame turned out to be. */
+/** What a packet's frame turned out to be. */
 export type Opened =
-  | { readonly type: "message"; readonly message: Uint8Array }
+  | { readonly type: "packet"; readonly plaintext: Uint8Array }
   /** Repeated, old, forged or damaged: as if it had never come. */
   | { readonly type: "ignored" }
-  /** It is the peer's own, and `count` messages before it never came. */
+  /** It is the peer's own, and `count` packets before it never came. */
   | { readonly type: "lost"; readonly count: number };
 
 export type Liveness =
@@ -34,6 +30,9 @@ const IGNORED: Opened = { type: "ignored" };
 const ALIVE: Liveness = { type: "alive" };
 
 export class Established {
+  /** What was said before, in each direction. */
+  readonly outgoing = new MessageShortener();
+  readonly incoming = new MessageExpander();
   private readonly sending: SendingCipher;
   private readonly receiving: ReceivingCipher;
   /** Time of the last authentic packet. */
@@ -47,6 +46,7 @@ export class Established {
   constructor(
     crypto: Crypto,
     keys: TransportKeys,
+    private readonly numbering: Numbering,
     readonly origin: Origin,
   ) {
     this.sending = new SendingCipher(crypto, keys.sending);
@@ -59,30 +59,29 @@ export class Established {
     return this.sending.count > 0;
   }
 
-  /** The parts of the next data frame. */
-  seal(message: Uint8Array): readonly Uint8Array[] {
-    const head = dataHeader(this.sending.count);
-    const { header, body } = this.sending.seal(message);
-    return [head, header, body];
+  /** The parts of the next packet's frame. */
+  seal(plaintext: Uint8Array): readonly Uint8Array[] {
+    const header = packetHeader(this.numbering, this.sending.count);
+    return [header, this.sending.sealPacket(plaintext)];
   }
 
   open(frame: Uint8Array, nowMs: number): Opened {
-    if (frame.length < DATA_HEADER_BYTES + NOISE_OVERHEAD_BYTES) return IGNORED;
-    const packet = frame.subarray(DATA_HEADER_BYTES);
-    const count = distance(sequenceOf(frame), this.receiving.count);
-    if (count < 0 || count > MESSAGES_PER_KEY) return IGNORED;
+    const { numbering } = this;
+    const count = distance(numbering, frame, this.receiving.count);
+    if (count < 0 || count > numbering.maxAhead) return IGNORED;
+    const packet = frame.subarray(numbering.headerBytes);
     if (count > 0) {
       // Only a packet that the peer made proves a loss: a forged number ends nothing.
       const lost = this.receiving.isAuthenticAhead(count, packet);
       return lost ? { type: "lost", count } : IGNORED;
     }
-    const message = this.receiving.open(packet);
-    if (message === undefined) return IGNORED;
+    const plaintext = this.receiving.openPacket(packet);
+    if (plaintext === undefined) return IGNORED;
     this.heardMs = nowMs;
     this.confirmed = true;
     this.pinged = false;
     this.doubtUntilMs = undefined;
-    return { type: "message", message };
+    return { type: "packet", plaintext };
   }
 
   /** The peer says, unauthenticated, that it has no session: true where that is worth a ping. */

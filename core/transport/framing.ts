@@ -1,5 +1,6 @@
-/** Frames on a stream of bytes: COBS between zero bytes, with a CRC-32 (docs/PROTOCOL.md "Framing"). */
+/** Frames on a stream of bytes: COBS between zero bytes, with a CRC-32 where nothing else protects them (docs/PROTOCOL.md "Framing"). */
 import { CRC_START, crc32Finish, crc32Update } from "../primitives/crc32.ts";
+import { isPacket } from "./packets.ts";
 
 /** The byte that stands before and after each frame, and never inside one. */
 const DELIMITER = 0;
@@ -8,23 +9,23 @@ const CRC_BYTES = 4;
 const MAX_BLOCK = 255;
 const INITIAL_BYTES = 256;
 
-/** Bytes on the line for a frame of `length` bytes, at most. */
-export function frameBound(length: number): number {
-  const content = length + CRC_BYTES;
+/** Bytes on the line for a packet's frame of `length` bytes, at most; others have a CRC besides. */
+export function frameBound(content: number): number {
   return content + Math.floor(content / (MAX_BLOCK - 1)) + 1 + 2;
 }
 
-/** One frame from its parts, which are not joined first; a view of a buffer of its own. */
+/** One frame from its parts (the first is not empty), which are not joined first; a view of a buffer of its own. */
 export function encodeFrame(parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;
   for (const part of parts) length += part.length;
-  const encoder = new CobsEncoder(frameBound(length));
-  let crc = CRC_START;
-  for (const part of parts) {
-    crc = crc32Update(crc, part);
-    encoder.add(part);
+  const authenticated = isPacket(parts[0] as Uint8Array);
+  const encoder = new CobsEncoder(frameBound(authenticated ? length : length + CRC_BYTES));
+  for (const part of parts) encoder.add(part);
+  if (!authenticated) {
+    let crc = CRC_START;
+    for (const part of parts) crc = crc32Update(crc, part);
+    encoder.add(crcBytes(crc32Finish(crc)));
   }
-  encoder.add(crcBytes(crc32Finish(crc)));
   return encoder.finish();
 }
 
@@ -80,7 +81,7 @@ export interface FrameCounters {
   readonly dropped: number;
 }
 
-/** Takes bytes at any boundaries; delivers frames whose CRC fits, in order, and never holds more than one. */
+/** Takes bytes at any boundaries; delivers packets, and frames whose CRC fits, in order, and never holds more than one. */
 export class FrameDecoder {
   private buffer: Uint8Array;
   private length = 0;
@@ -159,19 +160,27 @@ export class FrameDecoder {
   private end(): void {
     const { length } = this;
     const empty = length === 0 && this.left === 0 && !this.zeroDue && !this.skipping;
-    const whole = !this.skipping && this.left === 0 && length > CRC_BYTES;
+    const whole = !this.skipping && this.left === 0 && length > 0;
     this.length = 0;
     this.left = 0;
     this.zeroDue = false;
     this.skipping = false;
     if (empty) return;
-    const content = this.buffer.subarray(0, Math.max(0, length - CRC_BYTES));
-    if (!whole || !this.crcFits(content)) {
+    const content = whole ? this.contentOf(this.buffer.subarray(0, length)) : undefined;
+    if (content === undefined) {
       this.dropped++;
       return;
     }
     this.delivered++;
     this.deliver(content);
+  }
+
+  /** A packet proves itself when it is decrypted; everything else has a CRC. */
+  private contentOf(frame: Uint8Array): Uint8Array | undefined {
+    if (isPacket(frame)) return frame;
+    if (frame.length <= CRC_BYTES) return undefined;
+    const content = frame.subarray(0, frame.length - CRC_BYTES);
+    return this.crcFits(content) ? content : undefined;
   }
 
   private crcFits(content: Uint8Array): boolean {

@@ -15,6 +15,8 @@ export const ACT_THREE_BYTES = 66;
 export interface HandshakeContext {
   readonly crypto: Crypto;
   readonly identity: Pick<NodeSigner, "nodeId" | "ecdh">;
+  /** What both sides must agree on; BOLT 8's own where it is left away. */
+  readonly prologue?: string;
 }
 
 export interface TransportKeys {
@@ -41,7 +43,7 @@ export interface ResponderState {
 }
 
 const PROTOCOL = "Noise_XK_secp256k1_ChaChaPoly_SHA256";
-const PROLOGUE = "lightning";
+const BOLT8_PROLOGUE = "lightning";
 const NONE = new Uint8Array(0);
 const VERSION = Uint8Array.of(0);
 const KEY_BYTES = 33;
@@ -53,7 +55,7 @@ export function startHandshake(
   ephemeral: SecretKey,
 ): { readonly state: InitiatorState; readonly actOne: Uint8Array } {
   const { crypto } = context;
-  const start = begin(crypto, remoteNodeId);
+  const start = begin(context, remoteNodeId);
   const shared = crypto.ecdh(ephemeral, remoteNodeId);
   const { transcript, act } = sendKey(crypto, start, ephemeral, shared);
   return { state: { transcript, ephemeral }, actOne: act };
@@ -66,7 +68,7 @@ export function answerHandshake(
   ephemeral: SecretKey,
 ): { readonly state: ResponderState; readonly actTwo: Uint8Array } {
   const { crypto, identity } = context;
-  const start = begin(crypto, identity.nodeId);
+  const start = begin(context, identity.nodeId);
   const received = receiveKey(crypto, start, actOne, "act1", (key) => identity.ecdh(key));
   const shared = crypto.ecdh(ephemeral, received.remoteEphemeral);
   const { transcript, key, act } = sendKey(crypto, received.transcript, ephemeral, shared);
@@ -118,9 +120,9 @@ export function acceptHandshake(
   return { keys: { sending, receiving }, remoteNodeId };
 }
 
-function begin(crypto: Crypto, responder: PublicKey): Transcript {
+function begin({ crypto, prologue }: HandshakeContext, responder: PublicKey): Transcript {
   const chainingKey = crypto.sha256(ascii(PROTOCOL));
-  const hash = mix(crypto, mix(crypto, chainingKey, ascii(PROLOGUE)), responder);
+  const hash = mix(crypto, mix(crypto, chainingKey, ascii(prologue ?? BOLT8_PROLOGUE)), responder);
   return { hash, chainingKey };
 }
 

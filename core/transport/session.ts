@@ -1,55 +1,28 @@
 /** One peer over one link: handshake, encrypted messages, liveness, and the next handshake when one ends (docs/PROTOCOL.md "Sessions"). */
-import { CborEncoder, type CborLimits } from "../messages/cbor.ts";
-import {
-  DEVICE_MAX_MESSAGE_BYTES,
-  decodeMessage,
-  encodeMessageWith,
-  messageLimits,
-} from "../messages/codec.ts";
+import type { CborLimits } from "../messages/cbor.ts";
+import { DEVICE_MAX_MESSAGE_BYTES, messageLimits, type UnknownMessage } from "../messages/codec.ts";
 import type { Message } from "../messages/message.ts";
-import type { Entropy } from "../ports/crypto.ts";
 import type { Link } from "../ports/link.ts";
 import { type PublicKey, type SecretKey, secretKey } from "../primitives/brands.ts";
 import { compare, concatAll, equal, plain } from "../primitives/bytes.ts";
 import { assert, ProtocolViolation, unreachable } from "../primitives/errors.ts";
 import { Caller } from "./calling.ts";
-import { NOISE_OVERHEAD_BYTES } from "./cipher.ts";
+import { TAG_BYTES } from "./cipher.ts";
 import { Established, type Origin } from "./established.ts";
 import { encodeFrame, FrameDecoder } from "./framing.ts";
 import { Goodbye, type GoodbyeCode, goodbyeOf, goodbyeReason } from "./goodbye.ts";
 import { PendingHandshakes } from "./handshakes.ts";
-import { encodeCard, type IdentityCard } from "./identity.ts";
-import type { HandshakeContext, TransportKeys } from "./noise.ts";
-import { DATA_HEADER_BYTES, Kind } from "./packets.ts";
+import { encodeCard } from "./identity.ts";
+import type { TransportKeys } from "./noise.ts";
+import { Outbox, PacketReader } from "./packet.ts";
+import { isPacket, Kind, type Numbering, numberingOf } from "./packets.ts";
+import type { SessionOptions } from "./session-options.ts";
 import { defaultTiming, type SessionTiming } from "./timing.ts";
-
-export interface SessionEvents {
-  /** The peer is authenticated; the node sends `init` now. */
-  onEstablished(remoteNodeId: PublicKey): void;
-  /** Byte strings in it are views of memory that nobody else writes. Never ping, pong or an unknown odd message. */
-  onMessage(message: Message): void;
-  /** An established session ended; an initiator calls again by itself until `close`. */
-  onClosed(reason: string): void;
-  /** The peer sent what is no message; the session ends right after this, `send` still works inside. */
-  onViolation?(violation: ProtocolViolation): void;
-}
-
-export interface SessionOptions extends HandshakeContext {
-  readonly entropy: Entropy;
-  readonly link: Link;
-  /** Whom to call, from the first tick on; without it the session answers whoever calls. */
-  readonly remoteNodeId?: PublicKey;
-  /** The largest message that we take, as our `init` says. */
-  readonly maxMessageBytes: number;
-  readonly timing?: SessionTiming;
-  readonly nowMs: number;
-  readonly events: SessionEvents;
-  /** What is said to whoever asks; without it nobody is answered. */
-  card?(): IdentityCard;
-}
 
 /** Longest pong; a ping that asks for more is not answered. */
 const MAX_PONG_BYTES = 1024;
+/** The version of this page's handshake and packets: others fail at act one. */
+const DEVICE_PROLOGUE = "picobolt/2";
 const NO_BYTES = new Uint8Array(0);
 const ACT_ONE = Uint8Array.of(Kind.actOne);
 const ACT_TWO = Uint8Array.of(Kind.actTwo);
@@ -60,10 +33,11 @@ const CARD = Uint8Array.of(Kind.card);
 /** Driven by the link's bytes and by `tick`, which comes some times within the shortest of the timings. */
 export class Session {
   private readonly timing: SessionTiming;
-  private readonly encoder = new CborEncoder();
+  private readonly outbox = new Outbox();
   private readonly decoder: FrameDecoder;
   private readonly incoming: PendingHandshakes;
   private readonly caller: Caller | undefined;
+  private readonly numbering: Numbering;
   private readonly maxFrameBytes: number;
   private readonly limits: CborLimits;
   private current: Established | undefined;
@@ -74,18 +48,23 @@ export class Session {
   private peerMaxMessageBytes = DEVICE_MAX_MESSAGE_BYTES;
   /** Bytes that arrived while others were worked on. */
   private inbox: Uint8Array[] | undefined;
+  /** How many `together` are under way, one inside the other. */
+  private bursts = 0;
 
   constructor(private readonly options: SessionOptions) {
     const { link, maxMessageBytes, remoteNodeId, nowMs } = options;
     this.timing = options.timing ?? defaultTiming;
     this.nowMs = nowMs;
     this.limits = messageLimits(maxMessageBytes);
-    this.maxFrameBytes = DATA_HEADER_BYTES + NOISE_OVERHEAD_BYTES + maxMessageBytes;
+    this.numbering = numberingOf(link.kind);
+    this.maxFrameBytes = this.numbering.headerBytes + TAG_BYTES + maxMessageBytes;
     this.decoder = new FrameDecoder(this.maxFrameBytes, (frame) => this.receiveFrame(frame));
     const freshKey = () => this.freshKey();
-    this.incoming = new PendingHandshakes(options, this.timing.handshakeTimeoutMs, freshKey);
+    const { crypto, identity, entropy } = options;
+    const context = { crypto, identity, entropy, prologue: DEVICE_PROLOGUE };
+    this.incoming = new PendingHandshakes(context, this.timing.handshakeTimeoutMs, freshKey);
     if (remoteNodeId !== undefined) {
-      this.caller = new Caller(options, remoteNodeId, this.timing, nowMs);
+      this.caller = new Caller(context, remoteNodeId, this.timing, nowMs);
     }
     link.onBytes = (bytes) => this.receive(bytes);
     link.onClosed = (reason) => this.finish(`the link closed: ${reason}`);
@@ -124,22 +103,38 @@ export class Session {
 
   /** False where no session is established: the message is lost, as it may be on any link. */
   send(message: Message): boolean {
-    const { current } = this;
+    const { current, outbox } = this;
     if (current === undefined) return false;
-    const bytes = encodeMessageWith(this.encoder, message);
     const most = this.peerMaxMessageBytes;
-    if (bytes.length > most) {
+    const length = outbox.add(current.outgoing.shorten(message));
+    if (length > most) {
+      outbox.removeLast();
       // A peer may take less than it once did: what is under way cannot be told to it, and that is nobody's bug.
-      this.drop(`${message.type}: ${bytes.length} bytes, the peer takes ${most}`);
+      this.drop(`${message.type}: ${length} bytes, the peer takes ${most}`);
       return false;
     }
-    this.sendFrame(current.seal(bytes));
+    if (outbox.isBeyond(most)) this.sendFrame(current.seal(outbox.takeAllButLast()));
+    if (this.bursts === 0) this.flush();
     return true;
   }
 
-  /** What `work` sends leaves in as few packets as it can, in the same order, when `work` is done. */
+  /**
+   * What `work` sends leaves in as few packets as it can, in the same order, when `work` is done. Nothing waits for
+   * time to pass: whoever sends after something became durable still does.
+   */
   together(work: () => void): void {
-    work();
+    this.bursts++;
+    try {
+      work();
+    } finally {
+      this.bursts--;
+      if (this.bursts === 0) this.flush();
+    }
+  }
+
+  private flush(): void {
+    const { current, outbox } = this;
+    if (current !== undefined && !outbox.isEmpty) this.sendFrame(current.seal(outbox.takeAll()));
   }
 
   /** Lets time pass; `nowMs` never goes back. */
@@ -184,19 +179,31 @@ export class Session {
       this.inbox.push(new Uint8Array(bytes));
       return;
     }
-    this.inbox = [bytes];
+    const inbox = [bytes];
+    this.inbox = inbox;
     try {
-      for (let next = this.inbox.shift(); next !== undefined; next = this.inbox.shift()) {
-        if (this.options.link.kind === "stream") this.decoder.push(next);
-        else if (next.length <= this.maxFrameBytes) this.receiveFrame(plain(next));
+      // Answers leave before more is read: a link may deliver while we send.
+      for (let next = inbox.shift(); next !== undefined; next = inbox.shift()) {
+        const chunk = next;
+        this.together(() => this.receiveChunk(chunk));
       }
     } finally {
       this.inbox = undefined;
     }
   }
 
+  private receiveChunk(bytes: Uint8Array): void {
+    if (this.options.link.kind === "stream") this.decoder.push(bytes);
+    else if (bytes.length <= this.maxFrameBytes) this.receiveFrame(plain(bytes));
+  }
+
   private receiveFrame(frame: Uint8Array): void {
     if (this.finished) return;
+    if (isPacket(frame)) {
+      if (this.current === undefined) this.hintNoSession();
+      else this.receivePacket(this.current, frame);
+      return;
+    }
     switch (frame[0]) {
       case Kind.actOne:
         this.receiveActOne(frame.subarray(1));
@@ -206,10 +213,6 @@ export class Session {
         break;
       case Kind.actThree:
         this.receiveActThree(frame.subarray(1));
-        break;
-      case Kind.data:
-        if (this.current === undefined) this.hintNoSession();
-        else this.receiveData(this.current, frame);
         break;
       case Kind.noSession:
         this.receiveNoSession();
@@ -255,21 +258,21 @@ export class Session {
     this.incoming.clear();
     this.caller?.hold();
     this.peerMaxMessageBytes = DEVICE_MAX_MESSAGE_BYTES;
-    this.current = new Established(this.options.crypto, keys, origin);
+    this.current = new Established(this.options.crypto, keys, this.numbering, origin);
     this.options.events.onEstablished(origin.remoteNodeId);
   }
 
-  private receiveData(current: Established, frame: Uint8Array): void {
+  private receivePacket(current: Established, frame: Uint8Array): void {
     const opened = current.open(frame, this.nowMs);
     switch (opened.type) {
       case "ignored":
         break;
       case "lost":
-        this.endCurrent(`${opened.count} messages were lost`, Goodbye.lost);
+        this.endCurrent(`${opened.count} packets were lost`, Goodbye.lost);
         break;
-      case "message": {
-        const goodbye = goodbyeOf(opened.message);
-        if (goodbye === undefined) this.receiveMessage(opened.message);
+      case "packet": {
+        const goodbye = goodbyeOf(opened.plaintext);
+        if (goodbye === undefined) this.receiveMessages(current, opened.plaintext);
         else this.receiveGoodbye(goodbye);
         break;
       }
@@ -278,9 +281,17 @@ export class Session {
     }
   }
 
-  private receiveMessage(bytes: Uint8Array): void {
-    const message = this.decode(bytes);
-    if (message === undefined) return;
+  /** Each is worked on before the next one is read: one that ends the session takes those behind it along. */
+  private receiveMessages(current: Established, plaintext: Uint8Array): void {
+    const reader = new PacketReader(plaintext, this.limits, current.incoming);
+    while (this.current === current) {
+      const message = this.read(reader);
+      if (message === undefined) return;
+      this.receiveMessage(message);
+    }
+  }
+
+  private receiveMessage(message: Message | UnknownMessage): void {
     this.caller?.succeeded();
     switch (message.type) {
       case "ping":
@@ -295,10 +306,10 @@ export class Session {
     }
   }
 
-  /** Undefined where it was no message: then the session has ended. */
-  private decode(bytes: Uint8Array): ReturnType<typeof decodeMessage> | undefined {
+  /** Undefined at the packet's end, and where it was no message: then the session has ended. */
+  private read(reader: PacketReader): Message | UnknownMessage | undefined {
     try {
-      return decodeMessage(bytes, this.limits);
+      return reader.next();
     } catch (error) {
       if (!(error instanceof ProtocolViolation)) throw error;
       this.options.events.onViolation?.(error);
@@ -346,7 +357,11 @@ export class Session {
   private endCurrent(reason: string, goodbye?: GoodbyeCode, slowly = false): void {
     const { current } = this;
     if (current === undefined) return;
-    if (goodbye !== undefined) this.sendFrame(current.seal(Uint8Array.of(goodbye)));
+    if (goodbye !== undefined) {
+      this.flush();
+      this.sendFrame(current.seal(Uint8Array.of(goodbye)));
+    }
+    this.outbox.clear();
     this.current = undefined;
     current.wipe();
     this.caller?.pause(this.nowMs, slowly);

@@ -5,7 +5,8 @@ import type { PublicKey } from "../primitives/brands.ts";
 import { compare, equal, toHex } from "../primitives/bytes.ts";
 import { assert, type ProtocolViolation } from "../primitives/errors.ts";
 import type { Origin } from "./established.ts";
-import { Session, type SessionOptions } from "./session.ts";
+import { Session } from "./session.ts";
+import type { SessionOptions } from "./session-options.ts";
 import { defaultTiming } from "./timing.ts";
 
 export interface PeerEvents {

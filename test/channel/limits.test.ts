@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { ChannelPolicy } from "../../core/channel/context.ts";
 import { devicePolicy, hostPolicy } from "../../core/channel/policy.ts";
+import { featureBitmap } from "../../core/messages/features.ts";
 import { blockHeight, milliSatoshi, satoshi } from "../../core/primitives/brands.ts";
 import {
   add,
@@ -260,4 +261,20 @@ test("satoshi amounts of a policy are what the peer declares", async () => {
   const { pair, id } = await open({ policyB });
   const { remote } = pair.a.node.record(id)?.terms ?? {};
   expect(remote).toMatchObject({ dustLimitSatoshis: 546, toSelfDelay: 99 });
+});
+
+test("a push that was not negotiated is refused, not taken for an odd message", async () => {
+  const { pair, id } = await open({ pushMsat: 200_000_000 });
+  const without = featureBitmap({
+    required: ["staticRemotekey", "channelType"],
+    optional: ["anchors", "shutdownAnysegwit", "zeroFeeCommitments", "simpleClose"],
+  });
+  Object.assign(pair.a.node.options, { features: without });
+  Object.assign((pair.a.node as unknown as { peers: { options: object } }).peers.options, {
+    features: without,
+  });
+  pair.reconnect();
+  expect(push(pair.b, id, 1_000)).toMatch(/takes no pushes/);
+  expect(cheat(pair, id, cheatPush(id, 1_000))).toBe("update_push");
+  expect(pair.a.events("pushReceived")).toEqual([]);
 });

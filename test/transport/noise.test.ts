@@ -221,16 +221,32 @@ describe("the ciphers", () => {
     expect(receiving.openBody(body)).toEqual(hello);
     expect(receiving.openLength(header)).toBeUndefined();
   });
+  it("of packets take one nonce each, and a new key after 1000, as BOLT 8 counts", () => {
+    const sending = new SendingCipher(crypto, keys);
+    const receiving = new ReceivingCipher(crypto, keys);
+    const bolt8 = new SendingCipher(crypto, keys);
+    for (let i = 0; i < 1010; i += 2) {
+      const packet = sending.sealPacket(hello);
+      // BOLT 8 writes a length with even nonces, a message with odd ones.
+      const second = sending.sealPacket(hello);
+      expect(second).toEqual(bolt8.seal(hello).body);
+      expect(receiving.openPacket(packet)).toEqual(hello);
+      expect(receiving.openPacket(packet)).toBeUndefined();
+      expect(receiving.openPacket(second)).toEqual(hello);
+    }
+    expect(receiving.count).toBe(1010);
+  });
   it("know a packet from further on, also beyond a rotation, and do not move for it", () => {
     const sending = new SendingCipher(crypto, keys);
-    const packets = Array.from({ length: 501 }, () => packetOf(sending));
+    const packets = Array.from({ length: 1501 }, () => sending.sealPacket(hello));
     const receiving = new ReceivingCipher(crypto, keys);
-    for (const ahead of [1, 2, 499, 500]) {
+    for (let i = 0; i < 600; i++) receiving.openPacket(packets.shift() as Uint8Array);
+    for (const ahead of [1, 2, 399, 400, 401, 499, 500]) {
       const packet = packets[ahead] as Uint8Array;
       expect(receiving.isAuthenticAhead(ahead, packet)).toBe(true);
       expect(receiving.isAuthenticAhead(ahead === 1 ? 2 : ahead - 1, packet)).toBe(false);
     }
-    for (const packet of packets) expect(receiving.open(packet)).toEqual(hello);
+    for (const packet of packets) expect(receiving.openPacket(packet)).toEqual(hello);
   });
   it("do not share keys with whoever made them", () => {
     const own = { key: keys.key.slice(), chainingKey: keys.chainingKey.slice() };

@@ -113,7 +113,7 @@ describe("liveness", () => {
     lab.wire.passage = (bytes) => [bytes];
     lab.a.say("after the cut");
     lab.advance(1_000);
-    expect(lab.b.diary.downs).toEqual(["down: 1 messages were lost"]);
+    expect(lab.b.diary.downs).toEqual(["down: 1 packets were lost"]);
     expect(lab.a.diary.downs).toEqual(["down: the peer noticed lost messages"]);
     expect(lab.b.diary.texts).toEqual([]);
     expect([lab.a.diary.ups, lab.works]).toEqual([2, true]);
@@ -226,7 +226,7 @@ describe("datagrams", () => {
     lab.wire.passage = (bytes) => (count++ === 0 ? [] : [bytes]);
     twoNotes(lab);
     expect(lab.b.diary.texts).toEqual([]);
-    expect(lab.b.diary.downs).toEqual(["down: 1 messages were lost"]);
+    expect(lab.b.diary.downs).toEqual(["down: 1 packets were lost"]);
     lab.advance(300);
     expect(lab.works).toBe(true);
   });

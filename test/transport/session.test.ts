@@ -175,19 +175,22 @@ describe("messages", () => {
     },
   );
 
-  it("cost 44 bytes of wrapping on a stream and 37 in a datagram, plus one per full 254", () => {
+  it("cost 20 bytes of wrapping on a stream and 18 in a datagram, plus one per full 254", () => {
     for (const [kind, overhead] of [
-      ["stream", 44],
-      ["datagram", 37],
+      ["stream", 20],
+      ["datagram", 18],
     ] as const) {
       const lab = new Lab(new Wire(kind)).connect();
       for (const length of [0, 100, 400]) {
         const message = note("x".repeat(length));
+        // The channel was named before: it is the last one's.
+        lab.a.session.send(note(""));
+        lab.wire.pump();
         const before = lab.wire.log.length;
         lab.a.session.send(message);
         lab.wire.pump();
-        const plain = encodeCbor([1, new Uint8Array(32), "x".repeat(length)]).length;
-        const blocks = kind === "stream" ? Math.floor((plain + 37 + 4) / 254) : 0;
+        const plain = encodeCbor([0x81, null, "x".repeat(length)]).length;
+        const blocks = kind === "stream" ? Math.floor((plain + 17) / 254) : 0;
         const wrapped = (lab.wire.log[before]?.bytes.length ?? 0) - plain;
         // COBS spares the extra byte where a zero falls into the block.
         expect(wrapped).toBeGreaterThanOrEqual(overhead);
@@ -205,7 +208,7 @@ describe("messages", () => {
     lab.advance(3_000);
     expect([lab.a.diary.ups, lab.a.session.peerMaxMessage]).toEqual([2, 4096]);
     expect(lab.a.session.send(large)).toBe(false);
-    expect(lab.a.diary.downs.at(-1)).toMatch(/pong: 5005 bytes, the peer takes 4096/);
+    expect(lab.a.diary.downs.at(-1)).toMatch(/pong: 5006 bytes, the peer takes 4096/);
   });
 
   it("are lost, and said to be, while no session is established", () => {
@@ -217,7 +220,7 @@ describe("messages", () => {
 
   it("of unknown odd numbers, pings and pongs stay inside; a ping is answered", () => {
     const lab = new Lab().connect();
-    sealed(lab.a, encodeCbor([40_001, 5]));
+    sealed(lab.a, encodeCbor([own(40_001), 5]));
     lab.a.session.send({ type: "ping", pongBytes: 300, ignored: new Uint8Array(3) });
     const before = lab.wire.sentBy("b").length;
     lab.wire.pump();
@@ -229,9 +232,13 @@ describe("messages", () => {
   });
 
   it.each([
-    ["unknown-even-message", encodeCbor([40_000])],
-    ["warning.data", encodeCbor([1, new Uint8Array(32), 5])],
-    ["cbor-trailing-bytes", concat(encodeCbor([40_001]), Uint8Array.of(0))],
+    ["unknown-even-message", encodeCbor([own(40_000)])],
+    ["warning.data", encodeCbor([0x81, new Uint8Array(32), 5])],
+    ["message-form", concat(encodeCbor([own(40_001)]), Uint8Array.of(0))],
+    ["cbor-truncated", concat(encodeCbor([own(40_001)]), Uint8Array.of(0x82))],
+    ["message-form", encodeCbor([32_768])],
+    ["packet.channel", encodeCbor([0x81, 0, "x"])],
+    ["packet.channel", encodeCbor([0x81])],
     ["message-form", encodeCbor([])],
   ])("that break the protocol (%s) end the session after the node was told", (tag, bytes) => {
     const lab = new Lab().connect();
@@ -254,7 +261,7 @@ describe("messages", () => {
 
 it("a caller that was sent nonsense waits long before it calls again", () => {
   const lab = new Lab().connect();
-  sealed(lab.b, encodeCbor([40_000]));
+  sealed(lab.b, encodeCbor([own(40_000)]));
   lab.wire.pump();
   expect(lab.a.diary.entries[1]).toBe("violation: unknown-even-message");
   lab.advance(timing.maxBackoffMs - 100);
@@ -262,6 +269,11 @@ it("a caller that was sent nonsense waits long before it calls again", () => {
   lab.advance(timing.maxBackoffMs);
   expect(lab.works).toBe(true);
 });
+
+/** How a number of picobolt's own stands in a packet. */
+function own(number: number): number {
+  return 32767 - number;
+}
 
 /** Sends bytes as an authentic packet, whatever they hold. */
 function sealed(node: TestNode, bytes: Uint8Array): void {

@@ -1,9 +1,10 @@
-/** Frames on a stream link (docs/PROTOCOL.md "Framing"): `00 COBS(content || CRC-32(content)) 00`. */
+/** Frames on a stream link (docs/PROTOCOL.md "Framing"): `00 COBS(content || CRC-32(content)) 00`, without the CRC in a packet. */
 import { type Bytes, bigEndian, concat, same } from "./bytes.ts";
 
 export function encodeFrame(content: Bytes): Bytes {
   const zero = Uint8Array.of(0);
-  return concat(zero, stuff(concat(content, crc32(content))), zero);
+  const crc = isPacket(content) ? new Uint8Array(0) : crc32(content);
+  return concat(zero, stuff(concat(content, crc)), zero);
 }
 
 /** Cuts a stream at its zero bytes; what is no frame is thrown away and counted. */
@@ -29,9 +30,14 @@ export class FrameReader {
   }
 }
 
+function isPacket(content: Bytes): boolean {
+  return (content[0] ?? 0) >= 0x80;
+}
+
 function open(block: Bytes): Bytes | undefined {
   const inside = unstuff(block);
-  if (!inside || inside.length < 4) return undefined;
+  if (!inside || isPacket(inside)) return inside;
+  if (inside.length < 4) return undefined;
   const content = inside.slice(0, -4);
   return same(crc32(content), inside.slice(-4)) ? content : undefined;
 }

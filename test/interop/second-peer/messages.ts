@@ -1,6 +1,6 @@
 /** Messages as CBOR arrays (docs/PROTOCOL.md "Messages"), by cbor-x; the fields are those of the CDDL on that page. */
 import { Encoder } from "cbor-x";
-import { type Bytes, hex, same } from "./bytes.ts";
+import { type Bytes, concat, hex, same } from "./bytes.ts";
 import { type Definition, type Field, type FieldType, readDefinitions } from "./cddl.ts";
 
 export type Value = number | boolean | string | Bytes | readonly Value[] | null;
@@ -17,18 +17,43 @@ const byName = new Map(definitions.map((one) => [one.name, one]));
 const cbor = new Encoder({ useRecords: false, tagUint8Array: false, mapsAsObjects: true });
 
 export function encodeMessage(message: Message): Bytes {
+  return encode(itemsOf(message));
+}
+
+/** The long form: its number and all its fields, but nulls at the end. */
+export function itemsOf(message: Message): Value[] {
   const { number, fields } = definitionOf(message.type);
   const items: Value[] = [number, ...fields.map((field) => checked(message, field))];
   while (items.at(-1) === null) items.pop();
-  return encode(items);
+  return items;
+}
+
+/** The message's first field is the id of its channel. */
+export function beginsWithChannel(number: number): boolean {
+  return byNumber.get(number)?.fields[0]?.name === "channelId";
+}
+
+export function decodeMessage(bytes: Bytes): Message | undefined {
+  const [values] = decodeSequence(bytes);
+  if (!values) throw new Error("no message");
+  return messageOf(values);
+}
+
+/** The arrays of a CBOR sequence. */
+export function decodeSequence(bytes: Bytes): Value[][] {
+  const arrays: Value[][] = [];
+  cbor.decodeMultiple(Buffer.from(bytes), (items: unknown) => {
+    if (!Array.isArray(items)) throw new Error(`no array: ${hex(bytes)}`);
+    arrays.push(items.map(normal));
+  });
+  if (!same(concat(...arrays.map(encode)), bytes)) {
+    throw new Error(`not deterministic: ${hex(bytes)}`);
+  }
+  return arrays;
 }
 
 /** Undefined for an unknown odd message; everything else that is not of the page's form throws. */
-export function decodeMessage(bytes: Bytes): Message | undefined {
-  const items: unknown = cbor.decode(Buffer.from(bytes));
-  if (!Array.isArray(items)) throw new Error(`no array: ${hex(bytes)}`);
-  const values = items.map(normal);
-  if (!same(encode(values), bytes)) throw new Error(`not deterministic: ${hex(bytes)}`);
+export function messageOf(values: readonly Value[]): Message | undefined {
   const [number, ...rest] = values;
   const definition = byNumber.get(number as number);
   if (!definition) {
@@ -90,7 +115,7 @@ function fits(value: Value, type: FieldType): boolean {
   }
 }
 
-function encode(value: Value): Bytes {
+export function encode(value: Value): Bytes {
   return Uint8Array.from(cbor.encode(forCbor(value)));
 }
 

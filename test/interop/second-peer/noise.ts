@@ -1,6 +1,6 @@
-/** BOLT 8: the three acts of Noise_XK_secp256k1_ChaChaPoly_SHA256 and the two ciphers that they give. */
+/** BOLT 8: the three acts of Noise_XK_secp256k1_ChaChaPoly_SHA256 with the prologue of docs/PROTOCOL.md, and the two ciphers that they give. */
 import { chacha20poly1305 } from "@noble/ciphers/chacha.js";
-import { ascii, type Bytes, bigEndian, concat, hmacSha256, sha256 } from "./bytes.ts";
+import { ascii, type Bytes, concat, hmacSha256, sha256 } from "./bytes.ts";
 import { ecdh, pointOf } from "./curve.ts";
 
 const EMPTY = new Uint8Array(0);
@@ -21,7 +21,7 @@ class Handshake {
 
   constructor(responderId: Bytes) {
     this.ck = sha256(ascii("Noise_XK_secp256k1_ChaChaPoly_SHA256"));
-    this.h = sha256(sha256(this.ck, ascii("lightning")), responderId);
+    this.h = sha256(sha256(this.ck, ascii("picobolt/2")), responderId);
   }
 
   mixHash(bytes: Bytes): void {
@@ -122,26 +122,21 @@ export class Cipher {
     private ck: Bytes,
   ) {}
 
-  seal(message: Bytes): Bytes {
-    const length = aead(this.key, this.nonce, EMPTY).encrypt(bigEndian(message.length, 2));
-    const body = aead(this.key, this.nonce + 1, EMPTY).encrypt(message);
+  seal(plaintext: Bytes): Bytes {
+    const packet = aead(this.key, this.nonce, EMPTY).encrypt(plaintext);
     this.advance();
-    return concat(length, body);
+    return packet;
   }
 
   /** Throws, and does not move, if the packet is not the peer's next one. */
   open(packet: Bytes): Bytes {
-    const length = aead(this.key, this.nonce, EMPTY).decrypt(packet.subarray(0, 18));
-    const message = aead(this.key, this.nonce + 1, EMPTY).decrypt(packet.subarray(18));
-    if (message.length !== ((length[0] ?? 0) << 8) + (length[1] ?? 0)) {
-      throw new Error("a packet is not as long as it says");
-    }
+    const plaintext = aead(this.key, this.nonce, EMPTY).decrypt(packet);
     this.advance();
-    return message;
+    return plaintext;
   }
 
   private advance(): void {
-    this.nonce += 2;
+    this.nonce++;
     if (this.nonce < ROTATE_AT) return;
     [this.ck, this.key] = hkdf(this.ck, this.key);
     this.nonce = 0;

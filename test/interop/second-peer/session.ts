@@ -1,8 +1,9 @@
 /** A session over one link (docs/PROTOCOL.md "Frames", "Sessions"): the acts, numbered packets, ping and pong, goodbye. */
-import { type Bytes, bigEndian, concat, same } from "./bytes.ts";
+import { type Bytes, concat, same } from "./bytes.ts";
 import { encodeFrame, FrameReader } from "./framing.ts";
-import { decodeMessage, encodeMessage, type Message } from "./messages.ts";
+import type { Message } from "./messages.ts";
 import { type Ciphers, Initiator, Responder } from "./noise.ts";
+import { PacketReader, PacketWriter } from "./packets.ts";
 
 /** A stream of bytes, or datagrams, to one other machine. */
 export interface Pipe {
@@ -25,7 +26,6 @@ export interface SessionOptions {
 const ACT_ONE = 1;
 const ACT_TWO = 2;
 const ACT_THREE = 3;
-const PACKET = 4;
 const NO_SESSION = 5;
 const ACT_WAIT_MS = 5000;
 const PING_AFTER_MS = 5000;
@@ -45,6 +45,8 @@ export class Session {
   private answered: { readonly actOne: Bytes; readonly actTwo: Bytes } | undefined;
   private ciphers: Ciphers | undefined;
   private sent = 0;
+  private readonly writer = new PacketWriter();
+  private readonly packets = new PacketReader();
   private confirmed = false;
   /** Why it ended. */
   endedBy: string | undefined;
@@ -66,7 +68,7 @@ export class Session {
   }
 
   send(message: Message): void {
-    this.sendBytes(encodeMessage(message));
+    this.sendBytes(this.writer.write([message]));
   }
 
   /** An encrypted message of one byte. */
@@ -105,19 +107,26 @@ export class Session {
 
   private sendBytes(bytes: Bytes): void {
     if (!this.ciphers) throw new Error("no session to send in");
-    const number = bigEndian(this.sent++ % 65536, 2);
-    this.sendFrame(PACKET, concat(number, this.ciphers.send.seal(bytes)));
+    const number = this.sent++;
+    const isStream = this.pipe.kind === "stream";
+    const header = isStream ? [128 + (number % 128)] : [128 + ((number >> 8) % 128), number % 256];
+    this.sendWhole(concat(Uint8Array.from(header), this.ciphers.send.seal(bytes)));
   }
 
   private sendFrame(kind: number, content: Bytes): void {
-    const frame = concat(Uint8Array.of(kind), content);
+    this.sendWhole(concat(Uint8Array.of(kind), content));
+  }
+
+  private sendWhole(frame: Bytes): void {
     this.pipe.send(this.pipe.kind === "stream" ? encodeFrame(frame) : frame);
   }
 
   private read(bytes: Bytes): void {
     const frames = this.pipe.kind === "stream" ? this.reader.read(bytes) : [bytes];
     for (const frame of frames) {
-      if (this.endedBy === undefined) this.readFrame(frame[0] ?? 0, frame.slice(1));
+      if (this.endedBy !== undefined) continue;
+      if ((frame[0] ?? 0) >= 128) this.readPacket(frame);
+      else this.readFrame(frame[0] ?? 0, frame.slice(1));
     }
   }
 
@@ -125,7 +134,6 @@ export class Session {
     if (kind === ACT_ONE && content.length === 50) this.readActOne(content);
     else if (kind === ACT_TWO && content.length === 50) this.readActTwo(content);
     else if (kind === ACT_THREE && content.length === 66) this.readActThree(content);
-    else if (kind === PACKET && content.length > 2 + 34) this.readPacket(content);
     else if (kind === NO_SESSION && this.initiator && !this.confirmed) this.call();
   }
 
@@ -160,19 +168,22 @@ export class Session {
     this.options.onEstablished(ciphers.remoteId);
   }
 
-  private readPacket(content: Bytes): void {
+  private readPacket(frame: Bytes): void {
     if (!this.ciphers) {
       this.sendFrame(NO_SESSION, new Uint8Array(0));
       return;
     }
-    const number = ((content[0] ?? 0) << 8) + (content[1] ?? 0);
-    const ahead = (number - this.packetsReceived + 65536) % 65536;
-    if (ahead >= 32768) return; // a repetition
+    const isStream = this.pipe.kind === "stream";
+    const first = (frame[0] ?? 0) - 128;
+    const number = isStream ? first : (first << 8) + (frame[1] ?? 0);
+    const numbers = isStream ? 128 : 32768;
+    const ahead = (number - (this.packetsReceived % numbers) + numbers) % numbers;
+    if (ahead >= numbers / 2) return; // a repetition
     if (ahead > 0) {
       this.goodbye(2);
       return;
     }
-    const bytes = this.ciphers.receive.open(content.slice(2));
+    const bytes = this.ciphers.receive.open(frame.slice(isStream ? 1 : 2));
     this.packetsReceived++;
     this.heardAtMs = this.nowMs;
     this.confirmed = true;
@@ -180,8 +191,9 @@ export class Session {
       this.end(`goodbye ${bytes[0]}`);
       return;
     }
-    const message = decodeMessage(bytes);
-    if (message) this.readMessage(message);
+    for (const message of this.packets.read(bytes)) {
+      if (this.endedBy === undefined) this.readMessage(message);
+    }
   }
 
   private readMessage(message: Message): void {
