@@ -38,6 +38,7 @@ import type { App, AppEvent } from "./apps/app.ts";
 import { Inbox } from "./apps/inbox.ts";
 import type { PriceList } from "./apps/price-list.ts";
 import type { Clock, Pins } from "./board.ts";
+import { Unsynced } from "./unsynced.ts";
 
 export interface DeviceOptions {
   readonly crypto: Crypto;
@@ -107,7 +108,7 @@ export class Device {
   readonly chain: ChainClient;
   private running: Node | undefined;
   /** Received since the gateway last answered. */
-  private unsyncedMsat = 0;
+  private unsynced!: Unsynced;
   private nowMs: number;
   /** When a header was verified, or the start. */
   private seenChainMs: number;
@@ -131,7 +132,7 @@ export class Device {
       nowSeconds: () => options.nowSeconds?.(),
       events: {
         onTip: (height, isSynced) => {
-          this.unsyncedMsat = 0;
+          this.unsynced.clear();
           this.seenChainMs = this.nowMs;
           events.onTip(height, isSynced);
           this.guarded(() => this.running && options.app.onTip?.());
@@ -149,6 +150,9 @@ export class Device {
   static async start(options: DeviceOptions): Promise<Device> {
     const device = new Device(options, await newestCheckpoint(options));
     const { crypto, network, events, app, entropy } = options;
+    const lost = () => events.onAlarm("what was received since the gateway answered is not stored");
+    const { maxUnsyncedMsat } = options.budget;
+    device.unsynced = await Unsynced.load(options.store, maxUnsyncedMsat, lost);
     const inbox = app.takesPayments ? await Inbox.open(options.store) : undefined;
     const store = inbox ?? options.store;
     // Nobody could pay for another type's commitment in its place.
@@ -225,7 +229,7 @@ export class Device {
     const offlineBlocks = estimateOfflineBlocks(this.offlineState());
     return {
       blocks: Math.max(0, maxOfflineBlocks - (offlineBlocks ?? 0)),
-      amountMsat: Math.max(0, maxUnsyncedMsat - this.unsyncedMsat),
+      amountMsat: Math.max(0, maxUnsyncedMsat - this.unsynced.amountMsat),
       declineReason: this.declineReason(),
     };
   }
@@ -237,7 +241,7 @@ export class Device {
       tipVerifiedAtSeconds,
       tipTimeSeconds,
       uptimeSeconds: Math.floor((this.nowMs - this.seenChainMs) / 1000),
-      unsyncedMsat: milliSatoshi(this.unsyncedMsat),
+      unsyncedMsat: milliSatoshi(this.unsynced.amountMsat),
     };
   }
 
@@ -282,7 +286,8 @@ export class Device {
 
   private channelEvent(id: ChannelId, event: ChannelEvent): void {
     const { gatewayId, events, app } = this.options;
-    if (event.type === "pushReceived") this.unsyncedMsat += sumPayments(event.payments);
+    if (event.type === "pushReceived") this.unsynced.add(sumPayments(event.payments));
+    if (event.type === "htlcSettled" && event.fulfilled) this.unsynced.add(event.amountMsat);
     if (event.type === "fundingNeeded") {
       const { script, amountSatoshis } = event;
       this.openings.set(toHex(id), undefined);

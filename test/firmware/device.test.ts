@@ -92,6 +92,25 @@ describe("the offline budget", () => {
     expect(declineReason).toBeUndefined();
   });
 
+  it("is not made new by a restart without the gateway, nor by HTLCs", async () => {
+    const id = await lab.open(payer, machine);
+    lab.pull(machinesGateway);
+    await lab.flow();
+    const buying = payer.payer.buyByHtlc(id, TEA.id);
+    await lab.flow(20);
+    expect(await buying).toMatchObject({ delivered: true });
+    const before = machine.device.budgetLeft.amountMsat;
+    expect(before).toBe(1_000_000_000 - TEA.priceMsat);
+    lab.pull(between);
+    await machine.start();
+    expect(machine.device.budgetLeft.amountMsat).toBeLessThanOrEqual(before);
+    machinesGateway = lab.connect(machine);
+    await lab.mine(1);
+    expect(machine.device.budgetLeft.amountMsat).toBe(1_000_000_000);
+    await machine.start();
+    expect(machine.device.budgetLeft.amountMsat).toBe(1_000_000_000);
+  });
+
   it("is used up by running time where there is no clock, and is whole again with the next block", async () => {
     const id = await lab.open(payer, machine);
     lab.pull(machinesGateway);

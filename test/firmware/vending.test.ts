@@ -144,7 +144,8 @@ describe("a purchase", () => {
 
   it("beyond the offline budget is declined, and given back when the device has heard of the chain (offline-budget)", async () => {
     for (const one of gatewayCables) lab.pull(one);
-    Object.defineProperty(machine.device, "unsyncedMsat", { value: 2_000_000_000, writable: true });
+    const { unsynced } = machine.device as unknown as { unsynced: { add(msat: number): void } };
+    unsynced.add(2_000_000_000);
     const before = balance();
     const outcome = await during(payer.payer.buy(id, TEA.id));
     expect(outcome.delivered).toBe(false);
