@@ -102,6 +102,10 @@ function isArgument({ parent }: ts.Node): boolean {
 }
 
 function isDefaultExport(node: ts.Node): boolean {
+  // `declare module "…"`: what another's module has is not for us to choose.
+  const { parent } = node;
+  if (parent && (ts.isModuleBlock(parent) || ts.isModuleBlock(parent.parent?.parent ?? parent)))
+    return false;
   if (ts.isExportAssignment(node)) return true;
   if (ts.isExportSpecifier(node)) return node.name.text === "default";
   const modifiers = ts.canHaveModifiers(node) ? ts.getModifiers(node) : undefined;
