@@ -37,6 +37,11 @@ function open(
     events.onClosed(reason);
   };
   const { host, port, user, password, will } = options;
+  const control = (message: ControlMessage) => {
+    if (message.operation !== MQTTClient.CONNACK) return;
+    if ((message.returnCode ?? 0) !== 0) end(refusal(message.returnCode));
+    else events.onConnected();
+  };
   const client = new MQTTClient({
     host,
     port,
@@ -46,11 +51,8 @@ function open(
     clean: true,
     keepAlive: options.keepAliveSeconds * 1000,
     will: { topic: will.topic, message: exact(will.payload), QoS: 0, retain: will.retain },
-    onControl: (message: ControlMessage) => {
-      if (message.operation !== MQTTClient.CONNACK) return;
-      if ((message.returnCode ?? 0) !== 0) end(refusal(message.returnCode));
-      else events.onConnected();
-    },
+    // The client passes one object; the SDK's typings have two arguments.
+    onControl: control as never,
     onReadable: (count, { more, topic }) => {
       incoming.take(client.read(count), more, topic);
     },
