@@ -28,7 +28,10 @@ export async function main(words: readonly string[]): Promise<void> {
     exitCode = report(out, cause, stopping.signal.aborted);
   }
   out.endBar();
-  for (const end of ends.reverse()) await Promise.resolve(end()).catch(() => {});
+  for (const end of ends.reverse())
+    await Promise.resolve()
+      .then(end)
+      .catch(() => {});
   await flushed();
   process.exit(exitCode);
 }

@@ -1,4 +1,4 @@
-/** `picobolt devices`: the serial ports of this machine, BLE devices around it, and what answers on each. */
+/** `picobolt devices`: the serial ports of this machine, and what answers on each. */
 import type { Link } from "../../core/ports/link.ts";
 import type { Command, Context, Options } from "../command.ts";
 import { EXIT, Failure, messageOf } from "../failure.ts";
@@ -15,7 +15,6 @@ export const devices: Command = {
   configure(parser) {
     parser
       .option("--port <path...>", "look at these ports alone: ttys, ptys, socket:<path>")
-      .option("--ble", "look for BLE devices too")
       .option("--timeout <ms>", `how long to wait for an answer (default ${DEFAULT_TIMEOUT_MS})`);
   },
   examples: [

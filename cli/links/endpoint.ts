@@ -4,13 +4,15 @@ import { type PublicKey, publicKey } from "../../core/primitives/brands.ts";
 import { openLink } from "../../host-sim/links/open-link.ts";
 import { EXIT, Failure, messageOf } from "../failure.ts";
 import { explainPortError } from "../ports/port-errors.ts";
-import { identify } from "./identify.ts";
+import { type Identity, identify } from "./identify.ts";
 
 export interface Endpoint {
   readonly link: Link;
   readonly nodeId: PublicKey;
   /** As it was named. */
   readonly name: string;
+  /** What it said of itself, where it was asked. */
+  readonly card?: Identity;
 }
 
 const NODE_ID = /^0[23][0-9a-f]{64}$/;
@@ -22,7 +24,7 @@ export async function openEndpoint(words: string, what: string): Promise<Endpoin
   const link = await openNamed(name);
   if (nodeId) return { link, nodeId, name };
   const found = await identify(link, IDENTITY_TIMEOUT_MS);
-  if (found) return { link, nodeId: found.nodeId, name };
+  if (found) return { link, nodeId: found.nodeId, name, card: found };
   link.close();
   throw new Failure(
     `no ${what} answers on ${name}; check its power and cable, or name it (${name}=<node id>)`,

@@ -1,7 +1,7 @@
 /** A payer's wallet: a folder with a seed, what it is for, and a store of its channels; one program uses it at a time. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type NetworkName, networkNamed } from "../../core/chain/networks.ts";
+import type { NetworkName } from "../../core/chain/networks.ts";
 import { deriveSecretAt, HARDENED, masterKey } from "../../core/keys/bip32.ts";
 import { SeedSigner } from "../../core/keys/seed-signer.ts";
 import type { Crypto } from "../../core/ports/crypto.ts";
@@ -9,6 +9,7 @@ import type { Store } from "../../core/ports/store.ts";
 import { p2wpkh } from "../../core/transactions/script.ts";
 import { EXIT, Failure, messageOf } from "../failure.ts";
 import { makePrivateFolder, secretIn } from "../keys/home.ts";
+import { DEFAULT_NETWORK, networkOf } from "../owner/known-devices.ts";
 
 export interface Wallet {
   readonly folder: string;
@@ -30,7 +31,6 @@ interface Settings {
 
 /** m/84'/1'/0'/0/0: where its channels pay to when they end. */
 const PAYOUT_PATH = [84 + HARDENED, 1 + HARDENED, HARDENED, 0, 0];
-const NETWORKS: readonly string[] = ["mainnet", "testnet4", "signet", "regtest"];
 
 /** Makes the wallet where the folder holds none, for `network`. */
 export async function openWallet(
@@ -50,7 +50,6 @@ export async function openWallet(
   }
   const save = (kept: Settings) => writeFileSync(file, `${JSON.stringify(kept, undefined, 2)}\n`);
   save(settings);
-  networkNamed(settings.network);
   const payout = crypto.publicKeyOf(deriveSecretAt(crypto, masterKey(crypto, seed), PAYOUT_PATH));
   return {
     folder,
@@ -64,11 +63,8 @@ export async function openWallet(
   };
 }
 
-function firstSettings(network = "regtest"): Settings {
-  if (!NETWORKS.includes(network)) {
-    throw new Failure(`there is no network "${network}"; use ${NETWORKS.join(", ")}`, EXIT.usage);
-  }
-  return { version: 1, network: network as NetworkName };
+function firstSettings(network: string = DEFAULT_NETWORK): Settings {
+  return { version: 1, network: networkOf(network) };
 }
 
 function readSettings(file: string): Settings {

@@ -20,6 +20,8 @@ export interface EspBoardOptions {
   startProgram?(socket: string): ChildProcess;
 }
 
+/** A program that ends with this wants to be started again (host-sim/virtual/virtual-board.ts). */
+const RESTART_CODE = 75;
 const READY_TIMEOUT_MS = 5000;
 /** The head of a SYNC packet: on a pty, where no reset line is, it stands for reset with BOOT held. */
 const SYNC_HEAD = [0xc0, 0x00, 0x08, 0x24, 0x00];
@@ -138,7 +140,11 @@ export class EspBoard {
     const { app, problem } = startableApp(chip, this.flash);
     this.host?.write(`${chip.banner}\r\n${app ? "" : `${problem}\r\n`}`);
     if (!app) return;
-    this.program = this.options.startProgram?.(`${this.options.port}.program`);
+    const program = this.options.startProgram?.(`${this.options.port}.program`);
+    this.program = program;
+    program?.once("exit", (code) => {
+      if (code === RESTART_CODE && this.program === program) this.boot();
+    });
   }
 
   private async stopProgram(): Promise<void> {
