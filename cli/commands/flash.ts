@@ -1,5 +1,6 @@
 /** `picobolt flash`: checks an image, checks the chip, writes what differs, compares it and starts the board. */
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Command, Context, Options } from "../command.ts";
 import { text } from "../command.ts";
 import { EXIT, Failure, messageOf } from "../failure.ts";
@@ -8,6 +9,7 @@ import { type Firmware, readFirmware } from "../flash/firmware.ts";
 import { choosePort } from "../ports/serial-ports.ts";
 import { typedWord } from "../prompt.ts";
 
+const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
 const DEFAULT_BAUD = 921_600;
 const DEFAULT_TIMEOUT_SECONDS = 20;
 
@@ -18,7 +20,7 @@ export const flash: Command = {
       .option("--port <path>", "its serial port (default: the only one there is)")
       .option(
         "--image <path>",
-        "image folder with a manifest.json, or one file (default: dist/<board>)",
+        "image folder with a manifest.json, or one file (default: what npm run firmware built)",
       )
       .option("--address <number>", "where a single file goes, for example 0x10000")
       .option("--baud <rate>", `speed of the transfer (default ${DEFAULT_BAUD})`)
@@ -56,7 +58,7 @@ async function run(context: Context, _args: readonly string[], options: Options)
       EXIT.usage,
     );
   }
-  const image = text(options, "image") ?? join("dist", target.board);
+  const image = text(options, "image") ?? join(PROJECT, target.buildFolder);
   const firmware = readFirmware(image, target, number(options, "address"));
   out.text(describe(firmware));
   if (options.check) {

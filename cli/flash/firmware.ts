@@ -6,6 +6,7 @@ import type { EspTarget } from "./boards.ts";
 import { imageProblem } from "./esp-image.ts";
 import {
   isApp,
+  isOtaData,
   isPrecious,
   overlaps,
   type Partition,
@@ -29,6 +30,14 @@ export interface Firmware {
 }
 
 const MANIFEST = "manifest.json";
+/** What a build of Moddable's leaves in its folder. */
+const BUILD = {
+  bootloader: "bootloader.bin",
+  partitions: "partition-table.bin",
+  program: "xs_esp32.bin",
+  otaData: "ota_data_initial.bin",
+} as const;
+const ERASED = 0xff;
 const MAX_PART_BYTES = 16 * 1024 * 1024;
 const MAX_PARTS = 16;
 
@@ -44,15 +53,57 @@ export function readFirmware(
       EXIT.refused,
     );
   }
-  const firmware = statSync(path).isDirectory()
-    ? fromManifest(path, target)
-    : fromFile(path, address);
+  const firmware = readParts(path, target, address);
   const table = firmware.parts.find((part) => part.address === TABLE_OFFSET);
   const partitions = table && parsePartitions(table.data);
   if (table && !partitions) bad(table.name, "is no whole partition table");
-  const checked = { ...firmware, ...(partitions && { partitions }) };
+  const checked = {
+    ...firmware,
+    parts: [...firmware.parts, ...erasedOtaData(firmware, partitions)].sort(byAddress),
+    ...(partitions && { partitions }),
+  };
   for (const part of checked.parts) checkPart(part, checked, target);
   return checked;
+}
+
+/** An update over the air may have left the other program as the one that starts: what is written now must start. */
+function erasedOtaData({ parts }: Firmware, partitions: Firmware["partitions"]): readonly Part[] {
+  const otaData = partitions?.find(isOtaData);
+  if (!otaData || parts.some((part) => overlaps(otaData, part))) return [];
+  const data = new Uint8Array(otaData.size).fill(ERASED);
+  return [{ name: `${otaData.name} (erased)`, address: otaData.offset, data }];
+}
+
+function readParts(path: string, target: EspTarget, address: number | undefined): Firmware {
+  if (!statSync(path).isDirectory()) return fromFile(path, address);
+  if (existsSync(join(path, MANIFEST))) return fromManifest(path, target);
+  if (existsSync(join(path, BUILD.program))) return fromBuild(path, target);
+  throw new Failure(
+    `${path} has neither a ${MANIFEST} nor a ${BUILD.program}: it is no image folder`,
+    EXIT.refused,
+  );
+}
+
+/** As Moddable's mcconfig leaves it: file names say what they are, the partition table where they go. */
+function fromBuild(folder: string, target: EspTarget): Firmware {
+  const table = readPart(join(folder, BUILD.partitions));
+  const partitions = parsePartitions(table) ?? bad(BUILD.partitions, "is no whole partition table");
+  const program = partitions.find(isApp) ?? bad(BUILD.partitions, "has no place for a program");
+  const otaData = partitions.find(isOtaData);
+  const places: readonly (readonly [string, number])[] = [
+    [BUILD.bootloader, target.bootloaderOffset],
+    [BUILD.partitions, TABLE_OFFSET],
+    [BUILD.program, program.offset],
+    ...(otaData && existsSync(join(folder, BUILD.otaData))
+      ? [[BUILD.otaData, otaData.offset] as const]
+      : []),
+  ];
+  const parts = places.map(([name, address]) => ({
+    name,
+    address,
+    data: readPart(join(folder, name)),
+  }));
+  return { name: basename(folder), version: "", parts: parts.sort(byAddress) };
 }
 
 function fromFile(path: string, address: number | undefined): Firmware {
@@ -74,12 +125,6 @@ interface Manifest {
 
 function fromManifest(folder: string, target: EspTarget): Firmware {
   const file = join(folder, MANIFEST);
-  if (!existsSync(file)) {
-    throw new Failure(
-      `${folder} has no ${MANIFEST}: it is not an image folder that npm run firmware made`,
-      EXIT.refused,
-    );
-  }
   const manifest = parseManifest(file);
   const build = manifest.builds?.find(({ chipFamily }) => chipFamily === target.chipFamily);
   if (!build) {

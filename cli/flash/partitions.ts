@@ -48,6 +48,11 @@ export function isApp({ type }: Partition): boolean {
   return type === APP;
 }
 
+/** Which of the two programs starts. */
+export function isOtaData({ type, subtype }: Partition): boolean {
+  return type === DATA && subtype === DATA_OTA;
+}
+
 /** Channel records, keys, settings: whatever is neither a program nor the boot loader's and radio's own notes. */
 export function isPrecious({ type, subtype }: Partition): boolean {
   return type !== APP && !(type === DATA && (subtype === DATA_OTA || subtype === DATA_PHY));

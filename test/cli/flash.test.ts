@@ -1,5 +1,5 @@
 /** Flashing a board over a pty whose far end is a chip's loader that really keeps what is written; and every way it goes wrong. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -50,7 +50,7 @@ describe("a board is flashed", () => {
     const { code, last, stderr } = await picobolt(words);
     expect(stderr).toContain("100 %");
     expect(code).toBe(0);
-    expect(last).toMatchObject({ ok: true, board: chip, baud: 921600, bytesSkipped: 0 });
+    expect(last).toMatchObject({ ok: true, board: chip, baud: 921600, bytesSkipped: 0x2000 });
     expect(onFlash(0x10000, program().length).equals(program())).toBe(true);
     const loader = readFileSync(join(folder, "image/bootloader.bin"));
     expect(onFlash(bootloader, loader.length).equals(loader)).toBe(true);
@@ -60,10 +60,18 @@ describe("a board is flashed", () => {
     await plugIn();
     const first = await picobolt(flashWords(image()));
     const second = await picobolt(flashWords(image()));
-    expect(second.last).toMatchObject({ bytesWritten: 0, bytesSkipped: first.last.bytesWritten });
+    expect(first.last.bytesWritten).toBe(20_080 + 3072 + program().length);
+    expect(second.last.bytesWritten).toBe(0);
     const third = await picobolt(flashWords(image({ seed: 7 })));
-    expect(third.last).toMatchObject({ bytesSkipped: 20_080 + 3072 });
+    expect(third.last).toMatchObject({ bytesSkipped: 20_080 + 3072 + 0x2000 });
     expect(onFlash(0x10000, program().length).equals(program())).toBe(true);
+  });
+
+  test("a board that runs its other program after an update starts the one that is written", async () => {
+    const { flash } = await plugIn();
+    flash.program(0xd000, Uint8Array.of(2, 0, 0, 0)); // otadata: the second program
+    expect((await picobolt(flashWords(image({ programBytes: 5000 })))).code).toBe(0);
+    expect(onFlash(0xd000, 0x2000).every((byte) => byte === 0xff)).toBe(true);
   });
 
   test("one file goes where --address says", async () => {
@@ -73,6 +81,20 @@ describe("a board is flashed", () => {
     expect(without.code).toBe(2);
     expect(without.stderr).toContain("--address");
     expect((await picobolt(flashWords(file, "--address", "0x10000"))).code).toBe(0);
+    expect(onFlash(0x10000, program().length).equals(program())).toBe(true);
+  });
+
+  test("the folder of a build without a manifest: its names and its partition table say what goes where", async () => {
+    await plugIn();
+    const path = image({ programBytes: 30_000 });
+    const build = join(folder, "build");
+    mkdirSync(build);
+    const names = { bootloader: "bootloader", partitions: "partition-table", picobolt: "xs_esp32" };
+    for (const [from, to] of Object.entries(names)) {
+      copyFileSync(join(path, `${from}.bin`), join(build, `${to}.bin`));
+    }
+    writeFileSync(join(build, "ota_data_initial.bin"), new Uint8Array(0x2000).fill(0xff));
+    expect((await picobolt(flashWords(build))).code).toBe(0);
     expect(onFlash(0x10000, program().length).equals(program())).toBe(true);
   });
 
