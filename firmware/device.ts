@@ -65,6 +65,9 @@ export interface DeviceOptions {
   readonly prices?: PriceList | undefined;
   /** Wall clock, where there is one. */
   nowSeconds?(): number | undefined;
+  /** The program's own: whether it took the message; why no payment is taken now. */
+  onService?(peer: PublicKey, message: Message): boolean;
+  declineReason?(): string | undefined;
   readonly events: DeviceEvents;
 }
 
@@ -249,7 +252,7 @@ export class Device {
   private declineReason(): string | undefined {
     const state = this.offlineState();
     const decision = checkOfflineBudget(this.options.budget, state, milliSatoshi(0));
-    return decision.ok ? undefined : decision.reason;
+    return decision.ok ? this.options.declineReason?.() : decision.reason;
   }
 
   private peer(peer: PublicKey, state: "connected" | "disconnected", reason?: string): void {
@@ -265,6 +268,7 @@ export class Device {
   }
 
   private service(peer: PublicKey, message: Message): void {
+    if (this.options.onService?.(peer, message)) return;
     if (equal(peer, this.options.gatewayId)) {
       if (message.type === "funding_outpoint") this.funded(message);
       else this.chain.receive(message);

@@ -309,7 +309,10 @@ export class AdminClient {
     const { crypto, network } = this.options;
     this.session.send({
       type: "init",
-      features: featureBitmap({ required: [], optional: ["staticRemotekey", "channelType"] }),
+      features: featureBitmap({
+        required: [],
+        optional: ["staticRemotekey", "channelType", "pushUpdates"],
+      }),
       chainHashes: [blockHash(crypto, genesisHeader(network))],
       maxMessageBytes: MAX_MESSAGE_BYTES,
     });
