@@ -86,34 +86,25 @@ const FIRMWARE_CHUNKS = [
   ["drivers", path("firmware/drivers/")],
   ["program", path("firmware/")],
 ];
-const FIRMWARE_ENTRIES = {
-  main: path("firmware/main.ts"),
-  "main-host": path("firmware/main-host.ts"),
-};
 const OF_THE_BOARD = /^(embedded:|mc\/|picobolt\/|timer$|time$|sntp$)/;
 
-function firmwareChunk(id) {
-  if (Object.values(FIRMWARE_ENTRIES).includes(id)) return undefined;
-  return FIRMWARE_CHUNKS.find(([, folder]) => id.startsWith(folder))?.[0];
-}
-
 /** Drivers differ from board to board, so each entry is bundled with its own: the host has no radio's modules. */
-function firmware(entry) {
-  const board = entry === "main" ? "esp32" : "host";
+export function firmware(main, dir) {
   const output = {
-    dir: `dist/firmware/${board}`,
+    dir,
     format: "es",
     sourcemap: true,
     chunkFileNames: "[name].js",
     minifyInternalExports: false,
-    manualChunks: firmwareChunk,
+    manualChunks: (id) =>
+      id === main ? undefined : FIRMWARE_CHUNKS.find(([, folder]) => id.startsWith(folder))?.[0],
   };
-  return bundle({ main: FIRMWARE_ENTRIES[entry] }, output, (id) => OF_THE_BOARD.test(id));
+  return bundle({ main }, output, (id) => OF_THE_BOARD.test(id));
 }
 
 export default [
-  firmware("main"),
-  firmware("main-host"),
+  firmware(path("firmware/main.ts"), "dist/firmware/esp32"),
+  firmware(path("firmware/main-host.ts"), "dist/firmware/host"),
   bundle("firmware/entry.ts", { file: "dist/core.js", format: "es" }),
   bundle(WHOLE_CORE, { file: "dist/xs/core.js", format: "iife", name: "picobolt" }),
   // Apart from the core: its hash buffers and tables are written later, which no frozen image allows.

@@ -60,8 +60,11 @@ function host(board: BoardTarget, sdk: Sdk, { mode, rest }: Options): void {
 function esp32(board: BoardTarget, sdk: Sdk, { mode }: Options): void {
   if (mode === "run") throw new CommandFailed("--run is for the host; a board is flashed");
   mcconfig(board, sdk, []);
-  linkModules(board, sdk, output);
-  console.log("mcconfig takes the manifest; every module compiles and the frozen image links");
+  const unfrozen = linkModules(board, sdk, output);
+  console.log(
+    "mcconfig takes the manifest; every module compiles and the image links " +
+      `(${unfrozen} objects in it are not frozen: a word of RAM each)`,
+  );
   if (mode === "check") return;
   const { IDF_PATH } = process.env;
   if (!IDF_PATH || !existsSync(join(IDF_PATH, "tools/idf.py"))) {

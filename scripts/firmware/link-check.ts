@@ -3,11 +3,11 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { BoardTarget } from "./boards.ts";
-import { CommandFailed, run } from "./run.ts";
+import { run } from "./run.ts";
 import { IDF_VERSION, type Sdk } from "./sdk.ts";
 
-/** Throws where a module of ours is not frozen; the SDK's own TLS session keeps caches, which it says of itself. */
-export function linkModules(board: BoardTarget, sdk: Sdk, output: string): void {
+/** How many objects of ours the image holds that are not frozen: each costs a word of RAM on the device. */
+export function linkModules(board: BoardTarget, sdk: Sdk, output: string): number {
   const folder = join(output, "tmp", board.platform, "release/picobolt");
   const image = join(folder, "mc.xs.c");
   rmSync(image, { force: true });
@@ -21,10 +21,8 @@ export function linkModules(board: BoardTarget, sdk: Sdk, output: string): void 
   const env = { ...sdk.env, IDF_PATH: sdk.env.IDF_PATH ?? versionAlone(output) };
   const words = ["-f", join(folder, "makefile"), "-o", settings, image];
   const said = run("make", words, { folder, env, quiet: true });
-  const complaints = said
-    .split("\n")
-    .filter((line) => line.includes("not frozen") && !/TLSSocket|Session/.test(line));
-  if (complaints.length > 0) throw new CommandFailed(complaints.join("\n"));
+  return said.split("\n").filter((line) => /warning: picobolt.*(not frozen|no const)/.test(line))
+    .length;
 }
 
 function versionAlone(output: string): string {
