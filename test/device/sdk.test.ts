@@ -20,9 +20,10 @@ const hasSdk = Boolean(process.env.MODDABLE);
 const project = new URL("../../", import.meta.url).pathname;
 const folder = mkdtempSync(join(tmpdir(), "picobolt-sdk-"));
 const children: ChildProcess[] = [];
+const machines: Machine[] = [];
 afterAll(() => {
   for (const child of children) child.kill("SIGKILL");
-  if (!process.env.KEEP) rmSync(folder, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true });
 });
 
 describe.skipIf(!hasSdk)("a device on the Moddable SDK (needs MODDABLE)", () => {
@@ -89,6 +90,7 @@ class Machine {
     const words = ["--folder", join(folder, "flash"), "--serial", tty];
     this.child = spawn(program, words, { stdio: ["pipe", "pipe", "inherit"] });
     children.push(this.child);
+    machines.push(this);
     this.child.stdout?.on("data", (text: Buffer) => {
       this.lines.push(...text.toString().split("\n").filter(Boolean));
     });
@@ -117,11 +119,17 @@ class Machine {
 async function until(lab: DeviceLab, met: () => boolean): Promise<void> {
   const deadline = Date.now() + 20_000;
   while (!met()) {
-    if (Date.now() > deadline) throw new Error(`it did not happen: ${lab.alarms.join("; ")}`);
+    if (Date.now() > deadline) throw new Error(`it did not happen:\n${happened(lab)}`);
     lab.nowMs += 20;
     lab.gateway.tick(lab.nowMs);
     await new Promise((wake) => setTimeout(wake, 20));
   }
+}
+
+/** Both sides' words, for whoever has to find out why. */
+function happened(lab: DeviceLab): string {
+  const events = lab.told.map(({ event }) => `gateway: ${JSON.stringify(event).slice(0, 200)}`);
+  return [...lab.alarms, ...events, ...machines.flatMap(({ lines }) => lines)].join("\n");
 }
 
 function told(lab: DeviceLab, type: string): number {
