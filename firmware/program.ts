@@ -82,6 +82,8 @@ async function boot(board: Board, image: Image, { log, events }: BootParts): Pro
   const operation = new Operation(all);
   await operation.start();
   for (const driver of board.links.serial ?? []) operation.hub.attach(serialLink(driver));
+  const { wifi } = operation;
+  if (wifi) board.links.wifi?.join(wifi.ssid, wifi.password);
   if (!ownership.settings && store.claimCode) {
     // On the console alone, for the label: never in the log.
     board.system.print(`claim code: ${store.claimCode.code}`);

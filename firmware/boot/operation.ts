@@ -1,5 +1,6 @@
 /** A device at work: its node behind its links, its owner's requests, lamp, button, log and watchdog. */
 import type { Message } from "../../core/messages/message.ts";
+import { utf8Length } from "../../core/messages/utf8.ts";
 import type { Node } from "../../core/node/node.ts";
 import type { PublicKey } from "../../core/primitives/brands.ts";
 import { type AdminHost, AdminServer, type Method } from "../admin/admin-server.ts";
@@ -16,6 +17,7 @@ import type { LogRing } from "../log/log-ring.ts";
 import { ResetButton, requestReset } from "../owner/factory-reset.ts";
 import { type Ownership, type Reach, reachOf } from "../owner/ownership.ts";
 import type { ProgramEvents } from "../program.ts";
+import type { WifiSettings } from "../settings/settings.ts";
 import type { SettingsStore } from "../settings/settings-store.ts";
 import type { FlashLogStore } from "../store/flash-log.ts";
 import { UpdateReceiver } from "../update/update-receiver.ts";
@@ -40,6 +42,8 @@ export interface OperationParts {
 const PARTING_MS = 300;
 /** A new image proves itself by running for this long. */
 export const CONFIRM_AFTER_MS = 30_000;
+const MAX_QUIET_MS = 3_000;
+const QUIET_STEP_MS = 20;
 /** The lamp says "busy" for this long after a payment. */
 const BUSY_MS = 2_000;
 
@@ -126,6 +130,22 @@ export class Operation implements Administered {
     this.identifyUntilMs = this.board.clock.nowMs() + forMs;
   }
 
+  /** The Wi-Fi that the device joins. */
+  get wifi(): WifiSettings | undefined {
+    return this.ownership.settings?.wifi ?? this.store.wifi;
+  }
+
+  /** Improv's: why not, or undefined where it is kept; on a device that has an owner, the owner alone says (wifi.set). */
+  async provision(ssid: string, password: string): Promise<string | undefined> {
+    if (this.ownership.settings) return "this device has an owner, who sets its Wi-Fi";
+    const isFair = (text: string, least: number, most: number) =>
+      utf8Length(text) >= least && utf8Length(text) <= most;
+    if (!isFair(ssid, 1, 32) || !isFair(password, 0, 64)) return "the name or password is too long";
+    this.store.keepWifi({ ssid, password });
+    this.board.links.wifi?.join(ssid, password);
+    return undefined;
+  }
+
   renewNodeSoon(): void {
     this.board.clock.after(PARTING_MS, () => {
       this.renewing = this.renewing.then(() => this.renew()).catch((cause) => this.fail(cause));
@@ -145,8 +165,9 @@ export class Operation implements Administered {
   private async renew(): Promise<void> {
     if (this.isStopped) return;
     const { parts } = this;
-    const { settings } = this.ownership;
+    await this.quiet();
     this.running?.stop();
+    const { settings } = this.ownership;
     const events = this.deviceEvents();
     const onService = (peer: PublicKey, message: Message) => this.admin.receive(peer, message);
     const all = { ...parts, events, onService };
@@ -154,6 +175,15 @@ export class Operation implements Administered {
     // It may have been stopped meanwhile.
     if (this.isStopped) this.running.stop();
     else this.hub.handTo(this.running.device ?? this.running.node);
+  }
+
+  /** What is being written and signed is finished first, within reason. */
+  private async quiet(): Promise<void> {
+    const { clock } = this.board;
+    const until = clock.nowMs() + MAX_QUIET_MS;
+    while (this.running && !this.running.node.isIdle && clock.nowMs() < until) {
+      await new Promise<void>((resolve) => clock.after(QUIET_STEP_MS, resolve));
+    }
   }
 
   private beat(nowMs: number): void {

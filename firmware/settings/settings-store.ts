@@ -1,10 +1,15 @@
 /** Keys and settings in a flash log of their own, apart from channel records: each change is one atomic commit (docs/ADMIN.md). */
-import { decodeCbor } from "../../core/messages/cbor.ts";
+import { decodeCbor, encodeCbor } from "../../core/messages/cbor.ts";
 import type { CborValue } from "../../core/messages/schema.ts";
 import { channelId } from "../../core/primitives/brands.ts";
 import type { Flash } from "../store/flash.ts";
 import { FlashLogStore, type FlashStatistics } from "../store/flash-log.ts";
-import { encodeSettings, MAX_SETTINGS_BYTES, type Settings } from "./settings.ts";
+import {
+  encodeSettings,
+  MAX_SETTINGS_BYTES,
+  type Settings,
+  type WifiSettings,
+} from "./settings.ts";
 
 /** Wrong codes in a row: none is taken any more then, until the device is claimed by cable. */
 export const MAX_CODE_ATTEMPTS = 10;
@@ -17,7 +22,14 @@ export interface ClaimCode {
 
 const SEED_BYTES = 32;
 const CODE_DIGITS = 8;
-const keys = { seed: "seed", code: "claim", settings: "settings", reset: "reset", pad: "pad" };
+const keys = {
+  seed: "seed",
+  code: "claim",
+  settings: "settings",
+  reset: "reset",
+  pad: "pad",
+  wifi: "wifi",
+};
 const REFERENCES = 8;
 const NOTHING = new Uint8Array(0);
 const PAD_BYTES = 2048;
@@ -60,12 +72,24 @@ export class SettingsStore {
     return (this.log.getValue(keys.reset)?.length ?? 0) > 0;
   }
 
+  /** As it was told before the device had an owner (Improv); the owner's own settings come first. */
+  get wifi(): WifiSettings | undefined {
+    const bytes = this.log.getValue(keys.wifi);
+    const [ssid, password] = bytes?.length ? (decodeCbor(bytes, STORED) as string[]) : [];
+    return ssid ? { ssid, password: password ?? "" } : undefined;
+  }
+
+  keepWifi({ ssid, password }: WifiSettings): void {
+    this.log.setValue(keys.wifi, encodeCbor([ssid, password]));
+  }
+
   /** A new identity, and nobody's device: all of it in one commit. */
   begin(seed: Uint8Array, code: string): void {
     this.commit([
       { key: keys.seed, bytes: seed },
       { key: keys.code, bytes: encodeCode({ code, attempts: 0 }) },
       { key: keys.settings, bytes: NOTHING },
+      { key: keys.wifi, bytes: NOTHING },
     ]);
   }
 
