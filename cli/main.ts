@@ -19,7 +19,7 @@ export async function main(words: readonly string[]): Promise<void> {
     atEnd: (work) => void ends.push(work),
   };
   leaveQuietly();
-  const stopped = untilInterrupted(stopping);
+  const stopped = Promise.race([untilInterrupted(stopping), untilBroken()]);
   let exitCode: number;
   try {
     await Promise.race([perform(context, words), stopped]);
@@ -95,6 +95,14 @@ function untilInterrupted(stopping: AbortController): Promise<void> {
         reject(new Failure("stopped", EXIT.stopped));
       });
     }
+  });
+}
+
+/** What no caller caught, in a timer or a stream: it is reported like everything else. */
+function untilBroken(): Promise<never> {
+  return new Promise((_, reject) => {
+    process.on("uncaughtException", reject);
+    process.on("unhandledRejection", reject);
   });
 }
 

@@ -2,8 +2,11 @@
 import type { Link } from "../../core/ports/link.ts";
 import { type PublicKey, publicKey } from "../../core/primitives/brands.ts";
 import { openLink } from "../../host-sim/links/open-link.ts";
+import type { Context } from "../command.ts";
 import { EXIT, Failure, messageOf } from "../failure.ts";
+import { openPort } from "../ports/open-port.ts";
 import { explainPortError } from "../ports/port-errors.ts";
+import { PortLink } from "../ports/port-link.ts";
 import { type Identity, identify } from "./identify.ts";
 
 export interface Endpoint {
@@ -16,20 +19,34 @@ export interface Endpoint {
 }
 
 const NODE_ID = /^0[23][0-9a-f]{64}$/;
+const SERIAL = "serial:";
+/** A socket takes them at once. */
+const LAST_WORDS_MS = 30;
 const IDENTITY_TIMEOUT_MS = 4000;
 
 /** Opens the link and learns who is at its other end. */
-export async function openEndpoint(words: string, what: string): Promise<Endpoint> {
+export async function openEndpoint(
+  { atEnd }: Context,
+  words: string,
+  what: string,
+): Promise<Endpoint> {
   const { name, nodeId } = parseEndpoint(words);
   const link = await openNamed(name);
+  atEnd(() => closeLink(link));
   if (nodeId) return { link, nodeId, name };
   const found = await identify(link, IDENTITY_TIMEOUT_MS);
   if (found) return { link, nodeId: found.nodeId, name, card: found };
-  link.close();
   throw new Failure(
     `no ${what} answers on ${name}; check its power and cable, or name it (${name}=<node id>)`,
     EXIT.noAnswer,
   );
+}
+
+/** Last words first: see PortLink.drained. */
+async function closeLink(link: Link): Promise<void> {
+  if (link instanceof PortLink) await link.drained();
+  else await new Promise((wake) => setTimeout(wake, LAST_WORDS_MS));
+  link.close();
 }
 
 export function parseEndpoint(words: string): { name: string; nodeId?: PublicKey } {
@@ -45,10 +62,11 @@ export function parseEndpoint(words: string): { name: string; nodeId?: PublicKey
 /** The errors are sentences that name the link. */
 export async function openNamed(name: string): Promise<Link> {
   try {
+    if (name.startsWith(SERIAL)) return new PortLink(await openPort(name.slice(SERIAL.length)));
     return await openLink(name);
   } catch (cause) {
     const path = name.slice(name.indexOf(":") + 1);
-    const isPort = name.startsWith("serial:");
+    const isPort = name.startsWith(SERIAL);
     const isAbsent = name.startsWith("socket:") && /ENOENT|ECONNREFUSED/.test(messageOf(cause));
     const problem = isPort ? await explainPortError(path, cause) : undefined;
     if (problem) throw new Failure(problem, EXIT.noAnswer);

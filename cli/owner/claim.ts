@@ -22,7 +22,7 @@ export async function claim(
   const request = requestOf(options);
   const file = text(options, "priceList");
   const products = file ? readPriceFile(file) : [];
-  const endpoint = await deviceEndpoint(options);
+  const endpoint = await deviceEndpoint(context, options);
   const nodeId = hex(endpoint.nodeId);
   if (endpoint.card) out.note(`${endpoint.name}: ${describeIdentity(endpoint.card)}`);
   if (endpoint.card?.claimed) {

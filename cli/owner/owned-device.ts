@@ -13,7 +13,8 @@ import { type Endpoint, openEndpoint } from "../links/endpoint.ts";
 import { choosePort } from "../ports/serial-ports.ts";
 import { networkOf, networkOfDevice } from "./known-devices.ts";
 
-const CONNECT_TIMEOUT_MS = 10_000;
+/** A session of somebody who vanished keeps the link for 15 s. */
+const CONNECT_TIMEOUT_MS = 25_000;
 
 export function ownerKeyFile(home: string): string {
   return join(home, "owner.key");
@@ -23,15 +24,15 @@ export function ownerKeyFile(home: string): string {
 export async function openOwnedDevice(context: Context, options: Options): Promise<AdminClient> {
   const file = ownerKeyFile(context.home);
   const owner = secretKey(readSecret(file));
-  const endpoint = await deviceEndpoint(options);
+  const endpoint = await deviceEndpoint(context, options);
   const named = text(options, "network");
   const network = named ? networkOf(named) : networkOfDevice(context.home, endpoint.nodeId);
   return connectOwner(context, { endpoint, owner, network });
 }
 
-export async function deviceEndpoint(options: Options): Promise<Endpoint> {
+export async function deviceEndpoint(context: Context, options: Options): Promise<Endpoint> {
   const words = text(options, "link") ?? (await choosePort(undefined));
-  return openEndpoint(words, "picobolt device");
+  return openEndpoint(context, words, "picobolt device");
 }
 
 interface OwnerSession {
@@ -44,7 +45,6 @@ export async function connectOwner(
   { atEnd }: Context,
   { endpoint, owner, network }: OwnerSession,
 ): Promise<AdminClient> {
-  atEnd(() => endpoint.link.close());
   const client = await answered(
     AdminClient.connect({
       crypto: chooseCrypto(),

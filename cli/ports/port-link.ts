@@ -18,6 +18,11 @@ export class PortLink implements Link {
     if (this.port.isOpen) this.port.write(Buffer.from(bytes));
   }
 
+  /** What was sent is on the wire: a goodbye that is lost keeps the other side waiting. */
+  async drained(): Promise<void> {
+    if (this.port.isOpen) await new Promise<void>((done) => this.port.drain(() => done()));
+  }
+
   close(): void {
     if (this.port.isOpen) this.port.close();
   }

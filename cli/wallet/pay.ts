@@ -40,8 +40,8 @@ export async function pay(
   const fundSat = numberOf(options, "fund");
   const wallet = await openWallet(crypto, folder, text(options, "network"));
   if (wallet.isNew) out.note(`new wallet in ${folder}: keep a copy of its file "seed"`);
-  const machine = await openEndpoint(text(options, "link") ?? "", "machine");
-  const gateway = await gatewayOf(text(options, "gateway"), wallet);
+  const machine = await openEndpoint(context, text(options, "link") ?? "", "machine");
+  const gateway = await gatewayOf(context, text(options, "gateway"), wallet);
   const gatewayId = gateway?.nodeId ?? knownGateway(wallet);
   const begun = await underWay(wallet.store);
   const payer = await PayerNode.start(crypto, wallet, gatewayId ?? wallet.signer.nodeId);
@@ -131,11 +131,19 @@ async function feedMeter(trip: Trip, seconds: number): Promise<void> {
   out.result({ ...outcome, machine: hex(machine.nodeId) });
 }
 
-async function gatewayOf(words: string | undefined, wallet: Wallet): Promise<Endpoint | undefined> {
+async function gatewayOf(
+  context: Context,
+  words: string | undefined,
+  wallet: Wallet,
+): Promise<Endpoint | undefined> {
   if (words === undefined) return undefined;
   const isNamed = words.includes("=");
   const known = wallet.gateway;
-  const endpoint = await openEndpoint(!isNamed && known ? `${words}=${known}` : words, "gateway");
+  const endpoint = await openEndpoint(
+    context,
+    !isNamed && known ? `${words}=${known}` : words,
+    "gateway",
+  );
   wallet.rememberGateway(hex(endpoint.nodeId));
   return endpoint;
 }

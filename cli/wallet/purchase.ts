@@ -9,8 +9,8 @@ import { EXIT, Failure } from "../failure.ts";
 import type { Output } from "../output.ts";
 import type { PayerNode } from "./payer-node.ts";
 
-/** A machine that is there answers in a second or two. */
-const CONNECT_TIMEOUT_MS = 15_000;
+/** A machine answers in a second or two; a session of somebody who vanished keeps its link for 15 s. */
+const CONNECT_TIMEOUT_MS = 25_000;
 const UNDER_WAY_TIMEOUT_MS = 60_000;
 const OPENING_TIMEOUT_MS = 30_000;
 const TELL_WAITING_MS = 30_000;

@@ -93,6 +93,7 @@ test("a jammed motor: the money comes back, and the command says so and fails", 
 
 test("a backup is encrypted, kept to its owner, and never written over by accident", async () => {
   const made = await owned("backup", "--out", file("coffee.backup"));
+  expect(made.stderr).toBe("");
   expect(made.code).toBe(0);
   expect(statSync(file("coffee.backup")).mode & 0o777).toBe(0o600);
   expect(readFileSync(file("coffee.backup")).includes("espresso bar")).toBe(false);
