@@ -82,8 +82,7 @@ async function boot(board: Board, image: Image, { log, events }: BootParts): Pro
   const operation = new Operation(all);
   await operation.start();
   for (const driver of board.links.serial ?? []) operation.hub.attach(serialLink(driver));
-  const { wifi } = operation;
-  if (wifi) board.links.wifi?.join(wifi.ssid, wifi.password);
+  joinWifi(board, operation);
   if (!ownership.settings && store.claimCode) {
     // On the console alone, for the label: never in the log.
     board.system.print(`claim code: ${store.claimCode.code}`);
@@ -98,6 +97,21 @@ async function boot(board: Board, image: Image, { log, events }: BootParts): Pro
     },
     stop: () => operation.stop(),
   };
+}
+
+/** Again only where another one is set. */
+function joinWifi(board: Board, operation: Operation): void {
+  let joined: string | undefined;
+  const join = () => {
+    const { wifi } = operation;
+    const wanted = wifi && JSON.stringify([wifi.ssid, wifi.password]);
+    if (wanted === joined) return;
+    joined = wanted;
+    if (wifi) board.links.wifi?.join(wifi.ssid, wifi.password);
+    else board.links.wifi?.leave();
+  };
+  operation.onRenewed = join;
+  join();
 }
 
 /** Made once; where channels are and no seed is, another one would be another node's: nothing runs then. */

@@ -57,6 +57,8 @@ export class Operation implements Administered {
   readonly ownership: Ownership;
   readonly updates: UpdateReceiver;
   readonly hub = new LinkHub();
+  /** The settings may be others now: Wi-Fi, broker, name. */
+  onRenewed: () => void = () => {};
   private readonly heart: Heart;
   private readonly lamp: Lamp;
   private readonly button: ResetButton;
@@ -174,7 +176,10 @@ export class Operation implements Administered {
     this.running = settings ? await startClaimed(all, settings) : await startUnclaimed(all);
     // It may have been stopped meanwhile.
     if (this.isStopped) this.running.stop();
-    else this.hub.handTo(this.running.device ?? this.running.node);
+    else {
+      this.hub.handTo(this.running.device ?? this.running.node);
+      this.onRenewed();
+    }
   }
 
   /** What is being written and signed is finished first, within reason. */
