@@ -29,6 +29,16 @@ export interface BlePeripheralDriver {
   stopAdvertising(): void;
   /** A central has connected and subscribed to TX. */
   onConnected: (connection: BleConnection) => void;
+  /** Improv's service beside it, where the stack offers a second one (improv-ble.ts). */
+  readonly improv?: BleImprovDriver;
+}
+
+/** The service by which any Improv client gives the device its Wi-Fi. */
+export interface BleImprovDriver {
+  /** What the characteristic holds from now on: who reads it gets this, who subscribed is told. */
+  setValue(characteristic: string, value: Uint8Array): void;
+  /** A write to the characteristic of commands; may be a part of one. */
+  onCommand: (bytes: Uint8Array) => void;
 }
 
 /** The central side (`embedded:io/bluetoothle/central`). */
