@@ -8,10 +8,12 @@ import type { Board, Image } from "./board.ts";
 import { CardDesk, cardOf, noNodeId } from "./boot/card.ts";
 import { Heart } from "./boot/heart.ts";
 import { Lamp } from "./boot/lamp.ts";
-import { LinkHub, serialLink } from "./boot/link-hub.ts";
+import { LinkHub } from "./boot/link-hub.ts";
 import { Operation } from "./boot/operation.ts";
 import { selfTest } from "./crypto/self-test.ts";
 import type { Device } from "./device.ts";
+import { serialLink } from "./links/serial-link.ts";
+import { type LinkNeeds, type Links, startLinks } from "./links/start-links.ts";
 import { LogRing } from "./log/log-ring.ts";
 import { makeIdentity, performReset } from "./owner/factory-reset.ts";
 import { Ownership } from "./owner/ownership.ts";
@@ -60,6 +62,9 @@ export function recordCrash(board: Board, cause: unknown): void {
   log.addCrash(cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause));
 }
 
+/** Improv asked which device this is. */
+const IDENTIFY_MS = 10_000;
+
 interface BootParts {
   readonly log: LogRing;
   readonly events: ProgramEvents;
@@ -81,8 +86,7 @@ async function boot(board: Board, image: Image, { log, events }: BootParts): Pro
   const all = { board, image, log, store, records, prices, ownership, seed, told: events };
   const operation = new Operation(all);
   await operation.start();
-  for (const driver of board.links.serial ?? []) operation.hub.attach(serialLink(driver));
-  joinWifi(board, operation);
+  const links = startBoardLinks(board, image, operation);
   if (!ownership.settings && store.claimCode) {
     // On the console alone, for the label: never in the log.
     board.system.print(`claim code: ${store.claimCode.code}`);
@@ -95,23 +99,40 @@ async function boot(board: Board, image: Image, { log, events }: BootParts): Pro
     get device() {
       return operation.device;
     },
-    stop: () => operation.stop(),
+    stop: () => {
+      links.stop();
+      operation.stop();
+    },
   };
 }
 
-/** Again only where another one is set. */
-function joinWifi(board: Board, operation: Operation): void {
-  let joined: string | undefined;
-  const join = () => {
+/** All that the board has; they follow the settings from then on. */
+function startBoardLinks(board: Board, image: Image, operation: Operation): Links {
+  const { clock, entropy, model } = board;
+  const { nodeId } = operation.node;
+  const needs = (): LinkNeeds => {
+    const { settings } = operation.ownership;
+    const { name } = cardOf({ board, image }, { nodeId, name: settings?.name, claimed: false });
     const { wifi } = operation;
-    const wanted = wifi && JSON.stringify([wifi.ssid, wifi.password]);
-    if (wanted === joined) return;
-    joined = wanted;
-    if (wifi) board.links.wifi?.join(wifi.ssid, wifi.password);
-    else board.links.wifi?.leave();
+    return { name, wifi, mqtt: settings?.mqtt, gateway: settings?.gateway };
   };
-  operation.onRenewed = join;
-  join();
+  const links = startLinks({
+    drivers: board.links,
+    clock,
+    entropy,
+    nodeId,
+    attach: (link, remoteNodeId) => operation.hub.attach(link, remoteNodeId),
+    needs: needs(),
+    improv: {
+      info: () => ["picobolt", image.version, model, needs().name],
+      mayProvision: () => operation.ownership.settings === undefined,
+      identify: () => operation.identify(IDENTIFY_MS),
+      keepWifi: (wifi) => operation.store.keepWifi(wifi),
+    },
+    note: (text) => operation.log.add(text),
+  });
+  operation.onRenewed = () => links.update(needs());
+  return links;
 }
 
 /** Made once; where channels are and no seed is, another one would be another node's: nothing runs then. */

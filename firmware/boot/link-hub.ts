@@ -1,7 +1,6 @@
 /** The links that are up, whatever node runs behind them: a change of settings replaces the node, and the cable stays plugged in. */
 import type { Link } from "../../core/ports/link.ts";
 import type { PublicKey } from "../../core/primitives/brands.ts";
-import type { SerialDriver } from "../links/drivers.ts";
 
 /** Where links are used: a node, or whoever answers in its place. */
 export interface LinkUser {
@@ -51,20 +50,6 @@ export class LinkHub implements LinkUser {
     const at = this.all.findIndex((one) => one.link === link);
     if (at >= 0) this.all.splice(at, 1);
   }
-}
-
-/** A UART as a stream link; it never closes by itself. */
-export function serialLink(driver: SerialDriver): Link {
-  const link: Link = {
-    name: `serial:${driver.name}`,
-    kind: "stream",
-    send: (bytes) => driver.write(bytes),
-    close: () => {},
-    onBytes: () => {},
-    onClosed: () => {},
-  };
-  driver.onBytes = (bytes) => link.onBytes(bytes);
-  return link;
 }
 
 function attachTo(user: LinkUser, { link, remoteNodeId }: Attached): void {

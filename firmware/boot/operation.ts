@@ -1,6 +1,5 @@
 /** A device at work: its node behind its links, its owner's requests, lamp, button, log and watchdog. */
 import type { Message } from "../../core/messages/message.ts";
-import { utf8Length } from "../../core/messages/utf8.ts";
 import type { Node } from "../../core/node/node.ts";
 import type { PublicKey } from "../../core/primitives/brands.ts";
 import { type AdminHost, AdminServer, type Method } from "../admin/admin-server.ts";
@@ -135,17 +134,6 @@ export class Operation implements Administered {
   /** The Wi-Fi that the device joins. */
   get wifi(): WifiSettings | undefined {
     return this.ownership.settings?.wifi ?? this.store.wifi;
-  }
-
-  /** Improv's: why not, or undefined where it is kept; on a device that has an owner, the owner alone says (wifi.set). */
-  async provision(ssid: string, password: string): Promise<string | undefined> {
-    if (this.ownership.settings) return "this device has an owner, who sets its Wi-Fi";
-    const isFair = (text: string, least: number, most: number) =>
-      utf8Length(text) >= least && utf8Length(text) <= most;
-    if (!isFair(ssid, 1, 32) || !isFair(password, 0, 64)) return "the name or password is too long";
-    this.store.keepWifi({ ssid, password });
-    this.board.links.wifi?.join(ssid, password);
-    return undefined;
   }
 
   renewNodeSoon(): void {
