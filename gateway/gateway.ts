@@ -4,6 +4,7 @@ import type { ChannelEvent } from "../core/channel/effects.ts";
 import { hostPolicy } from "../core/channel/policy.ts";
 import { HOST_MAX_MESSAGE_BYTES } from "../core/messages/codec.ts";
 import { featureBitmap } from "../core/messages/features.ts";
+import type { Message } from "../core/messages/message.ts";
 import { Node } from "../core/node/node.ts";
 import type { BlockEvent, ChainSource, ChainWallet, Outpoint } from "../core/ports/chain.ts";
 import type { Crypto, Entropy } from "../core/ports/crypto.ts";
@@ -54,6 +55,8 @@ export interface GatewayEvents {
   onPublished(step: PublisherStep): void;
   onDeviceFunded(device: PublicKey, txid: Txid, amount: Satoshi): void;
   onAlarm(text: string): void;
+  /** A message of a device's app (core/messages/service.ts): none of the gateway's own services. */
+  onServiceMessage?(device: PublicKey, message: Message): void;
 }
 
 const MAX_CHANNELS = 10_000;
@@ -154,6 +157,7 @@ export class Gateway {
           onServiceMessage: (peer, message) => {
             if (gateway.chainService.receive(peer, message)) return;
             gateway.fundingService.receive(peer, message);
+            events.onServiceMessage?.(peer, message);
           },
           onAlarm: (text) => events.onAlarm(text),
         },

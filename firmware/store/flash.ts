@@ -11,11 +11,21 @@ export interface Flash {
   program(offset: number, bytes: Uint8Array): void;
   /** Sets every bit of sector number `sector`. Power may fail half way. */
   erase(sector: number): void;
+  /** Whether every byte is erased; where the platform can tell it quicker than by reading. */
+  isErased?(offset: number, length: number): boolean;
 }
 
 /** What an erased byte reads as. */
 export const ERASED = 0xff;
 
-export function isErased(bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte === ERASED);
+/** Whether all of a part of the flash is erased. */
+export function isErasedIn(flash: Flash, offset: number, length: number): boolean {
+  if (flash.isErased) return flash.isErased(offset, length);
+  return isErased(flash.read(offset, length));
+}
+
+/** A loop: a closure for each of half a million bytes takes a device seconds. */
+function isErased(bytes: Uint8Array): boolean {
+  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== ERASED) return false;
+  return true;
 }

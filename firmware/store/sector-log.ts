@@ -2,7 +2,7 @@
 import { StoreError } from "../../core/node/store-error.ts";
 import { concat, equal } from "../../core/primitives/bytes.ts";
 import { assert } from "../../core/primitives/errors.ts";
-import { type Flash, isErased } from "./flash.ts";
+import { type Flash, isErasedIn } from "./flash.ts";
 import {
   aligned,
   decodeSectorHeader,
@@ -222,7 +222,7 @@ export class SectorLog {
       const oldest = this.order[0];
       const tail = oldest === undefined ? sequence : (this.sequences[oldest] as number);
       const header = encodeSectorHeader({ sequence, tail, eraseCount });
-      if (!isErased(this.sectorBytes(sector)) || !this.program(sector, 0, header)) {
+      if (!this.isBlank(sector, 0) || !this.program(sector, 0, header)) {
         this.bad.add(sector);
         continue;
       }
@@ -244,6 +244,11 @@ export class SectorLog {
 
   private sectorBytes(sector: number): Uint8Array {
     return this.flash.read(sector * this.flash.sectorSize, this.flash.sectorSize);
+  }
+
+  private isBlank(sector: number, from: number): boolean {
+    const { sectorSize } = this.flash;
+    return isErasedIn(this.flash, sector * sectorSize + from, sectorSize - from);
   }
 
   private mount(
@@ -286,7 +291,7 @@ export class SectorLog {
         last = whole.number;
         onCommit(whole);
       }
-      if (needed.has(sector)) this.resumeAt(sector, offset, bytes);
+      if (needed.has(sector)) this.resumeAt(sector, offset);
     }
     this.nextCommit = (last ?? 0) + 1;
     this.keepOnly(found, needed);
@@ -310,8 +315,8 @@ export class SectorLog {
   }
 
   /** Writing goes on behind the last frame only where nothing was ever begun there. */
-  private resumeAt(sector: number, offset: number, bytes: Uint8Array): void {
-    const clean = isErased(bytes.subarray(offset));
+  private resumeAt(sector: number, offset: number): void {
+    const clean = this.isBlank(sector, offset);
     this.head = clean ? { sector, offset } : undefined;
     this.lastSector = sector;
   }
@@ -375,8 +380,7 @@ function checkGeometry(flash: Flash): void {
 function refuseForeign(flash: Flash): void {
   for (let sector = 0; sector * flash.sectorSize < flash.size; sector++) {
     const from = sector === 0 ? SECTOR_HEADER_BYTES : 0;
-    const bytes = flash.read(sector * flash.sectorSize + from, flash.sectorSize - from);
-    if (!isErased(bytes)) {
+    if (!isErasedIn(flash, sector * flash.sectorSize + from, flash.sectorSize - from)) {
       const message =
         "The flash partition holds something else, or a store that is damaged beyond reading. " +
         "If nothing in it is needed, erase the partition.";

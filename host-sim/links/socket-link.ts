@@ -9,12 +9,17 @@ export class SocketLink implements Link {
   readonly kind = "stream";
   onBytes: (bytes: Uint8Array) => void = () => {};
   onClosed: (reason: string) => void = () => {};
+  /** Sees what arrives too: text between frames. */
+  onTap: (bytes: Uint8Array) => void = () => {};
 
   constructor(
     readonly name: string,
     private readonly socket: Socket,
   ) {
-    socket.on("data", (bytes) => this.onBytes(bytes));
+    socket.on("data", (bytes) => {
+      this.onTap(bytes);
+      this.onBytes(bytes);
+    });
     socket.on("error", () => {});
     socket.on("close", () => this.onClosed("the socket closed"));
   }

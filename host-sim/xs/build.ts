@@ -1,25 +1,17 @@
 /** Builds the worker of the real XS engine from the npm package @agoric/xsnap, once, into .cache/xs. */
-import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { copyFile, mkdtemp, rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { cryptoFingerprint, cryptoSources } from "../crypto-c/sources.ts";
+import { run, unpackXs, withLock, XS_VERSION } from "./build-steps.ts";
 
-const VERSION = "0.15.0";
-/** SHA-512 of the package's tarball: another one is not built, whoever delivers it. */
-const TARBALL_SHA512 =
-  "ZBm4DZxbtfacxMHVVdJjZi0Y8zOxN77vpu1WwI5RWfPkaRh0aHkz/dVdTGKXalDNzWfz183lljKxlxl3/h0n+A==";
 /** Two functions of the engine that its own worker keeps to itself; the frozen-image check needs them. */
 const EXPOSED = ["petrify", "mutabilities"] as const;
 const EXPOSE_AFTER = '#include "xsnap.h"\n';
 const EXPOSE_BEFORE = "\tmodInstallTextDecoder(the);\n";
 /** Rises with every change of what is built, so that an older worker is not taken for this one. */
 const BUILD_REVISION = 1;
-const LOCK_POLL_MS = 200;
-const LOCK_PATIENCE_MS = 180_000;
-const STEP_LIMIT_MS = 120_000;
 
 const CACHE = fileURLToPath(new URL("../../.cache/xs/", import.meta.url));
 
@@ -42,11 +34,11 @@ export async function buildXsCryptoWorker(cacheDir: string = CACHE): Promise<str
 
 async function built(cacheDir: string, name: string, make: typeof build): Promise<string> {
   const machine = `${process.platform}-${process.arch}`;
-  const worker = join(cacheDir, `${name}-${VERSION}-${BUILD_REVISION}-${machine}`);
+  const worker = join(cacheDir, `${name}-${XS_VERSION}-${BUILD_REVISION}-${machine}`);
   if (existsSync(worker)) return worker;
   if (process.platform !== "linux") {
     throw new Error(
-      `the XS worker is built on Linux only (here: ${process.platform}); set XSNAP_WORKER to an xsnap-worker ${VERSION} of your own`,
+      `the XS worker is built on Linux only (here: ${process.platform}); set XSNAP_WORKER to an xsnap-worker ${XS_VERSION} of your own`,
     );
   }
   mkdirSync(cacheDir, { recursive: true });
@@ -60,13 +52,7 @@ async function build(cacheDir: string, worker: string, crypto?: "with crypto"): 
   await requireTools();
   const folder = await mkdtemp(join(cacheDir, "build-"));
   try {
-    await run("npm", packArguments(folder), folder);
-    const tarball = join(folder, `agoric-xsnap-${VERSION}.tgz`);
-    const digest = createHash("sha512").update(readFileSync(tarball)).digest("base64");
-    if (digest !== TARBALL_SHA512) {
-      throw new Error(`@agoric/xsnap@${VERSION}: SHA-512 is ${digest}, expected ${TARBALL_SHA512}`);
-    }
-    await run("tar", ["-xzf", tarball], folder);
+    await unpackXs(folder);
     const xsnap = join(folder, "package/xsnap-native/xsnap");
     const program = join(xsnap, "sources/xsnap-worker.c");
     exposeEngineFunctions(program);
@@ -78,7 +64,7 @@ async function build(cacheDir: string, worker: string, crypto?: "with crypto"): 
     const settings = [
       "GOAL=release",
       `MODDABLE=${join(folder, "package/moddable")}`,
-      `XSNAP_VERSION=${VERSION}`,
+      `XSNAP_VERSION=${XS_VERSION}`,
       ...libraries,
     ];
     const makefiles = join(xsnap, "makefiles/lin");
@@ -89,11 +75,6 @@ async function build(cacheDir: string, worker: string, crypto?: "with crypto"): 
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-}
-
-function packArguments(folder: string): readonly string[] {
-  const destination = ["--pack-destination", folder];
-  return ["pack", `@agoric/xsnap@${VERSION}`, "--ignore-scripts", "--silent", ...destination];
 }
 
 /** Adds globals to the worker's program; the engine itself stays as published. */
@@ -153,72 +134,5 @@ async function requireTools(): Promise<void> {
     throw new Error(
       `building the XS worker needs ${missing.join(", ")}; on Debian or Ubuntu: apt-get install gcc libc6-dev make`,
     );
-  }
-}
-
-/** Runs a program to its end; its last lines are in the error where it fails. */
-function run(program: string, parameters: readonly string[], cwd: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    // MAKEFLAGS of an outer make would name a jobserver that is not ours.
-    const env = { ...process.env, MAKEFLAGS: "", MFLAGS: "" };
-    const child = spawn(program, [...parameters], {
-      cwd,
-      env,
-      stdio: ["ignore", "pipe", "pipe"],
-      timeout: STEP_LIMIT_MS,
-    });
-    let output = "";
-    const collect = (chunk: Buffer) => {
-      output = (output + chunk.toString("utf8")).slice(-4000);
-    };
-    child.stdout.on("data", collect);
-    child.stderr.on("data", collect);
-    child.on("error", (cause) => reject(new Error(`${program} could not be started`, { cause })));
-    child.on("close", (code, signal) => {
-      if (code === 0) return resolve(output);
-      const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
-      reject(new Error(`${program} ${parameters[0]} failed (${how}):\n${output.trim()}`));
-    });
-  });
-}
-
-/** One builder at a time, across processes: a folder is the lock, its owner's process id lies inside. */
-async function withLock<T>(lock: string, work: () => Promise<T>): Promise<T> {
-  const deadline = Date.now() + LOCK_PATIENCE_MS;
-  while (!tryLock(lock)) {
-    if (Date.now() > deadline) throw new Error(`${lock} is held by another process; remove it`);
-    await new Promise((resume) => setTimeout(resume, LOCK_POLL_MS));
-  }
-  try {
-    return await work();
-  } finally {
-    rmSync(lock, { recursive: true, force: true });
-  }
-}
-
-function tryLock(lock: string): boolean {
-  try {
-    mkdirSync(lock);
-    writeFileSync(join(lock, "pid"), String(process.pid));
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    if (isAbandoned(lock)) rmSync(lock, { recursive: true, force: true });
-    return false;
-  }
-}
-
-function isAbandoned(lock: string): boolean {
-  try {
-    const pid = readFileSync(join(lock, "pid"), "utf8");
-    // Between mkdir and the pid's writing the file may be empty: that owner is young and alive.
-    if (pid === "") return Date.now() - statSync(lock).mtimeMs > 10_000;
-    process.kill(Number(pid), 0);
-    return false;
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === "ESRCH") return true;
-    if (code !== "ENOENT") return false;
-    return existsSync(lock) && Date.now() - statSync(lock).mtimeMs > 10_000;
   }
 }

@@ -1,0 +1,132 @@
+/* The board as host functions: the global picoboltBoard of host-sim/mcu/device.ts. */
+#include "mcu.h"
+#include "picobolt-crypto.h"
+#include "xsmc.h"
+
+#include "xsHost.h"
+
+#include <string.h>
+
+static uint32_t offset_of(xsMachine *the, xsSlot *slot, uint32_t length) {
+  int offset = xsmcToInteger(*slot);
+  if (offset < 0 || length > NOR_RECORDS_BYTES || (uint32_t)offset > NOR_RECORDS_BYTES - length) {
+    xsRangeError("%u bytes at %d are outside the flash", (unsigned)length, offset);
+  }
+  return (uint32_t)offset;
+}
+
+static void native_print(xsMachine *the) { mcu_print(xsmcToString(xsArg(0))); }
+
+static void native_uartWrite(xsMachine *the) {
+  void *bytes;
+  xsUnsignedValue length;
+  xsmcGetBufferReadable(xsArg(0), &bytes, &length);
+  for (xsUnsignedValue i = 0; i < length; i++) uart_put(((uint8_t *)bytes)[i]);
+}
+
+static void native_flashSize(xsMachine *the) { xsmcSetInteger(xsResult, NOR_RECORDS_BYTES); }
+
+static void native_flashRead(xsMachine *the) {
+  uint32_t length = (uint32_t)xsmcToInteger(xsArg(1));
+  uint32_t offset = offset_of(the, &xsArg(0), length);
+  xsmcSetArrayBuffer(xsResult, (void *)(NOR_ADDRESS + offset), (int)length);
+}
+
+static void native_flashProgram(xsMachine *the) {
+  void *bytes;
+  xsUnsignedValue length;
+  xsmcGetBufferReadable(xsArg(1), &bytes, &length);
+  uint32_t offset = offset_of(the, &xsArg(0), length);
+  if (!nor_program(offset, bytes, length)) xsUnknownError("the flash has to be erased first");
+}
+
+static void native_flashErase(xsMachine *the) {
+  int sector = xsmcToInteger(xsArg(0));
+  if (sector < 0 || (uint32_t)sector >= NOR_RECORDS_BYTES / NOR_SECTOR_BYTES) {
+    xsRangeError("there is no sector %d", sector);
+  }
+  nor_erase((uint32_t)sector);
+}
+
+static void native_flashIsErased(xsMachine *the) {
+  uint32_t length = (uint32_t)xsmcToInteger(xsArg(1));
+  uint32_t offset = offset_of(the, &xsArg(0), length);
+  xsmcSetBoolean(xsResult, nor_is_erased(offset, length));
+}
+
+static void native_nowMs(xsMachine *the) { xsmcSetInteger(xsResult, (int)mcu_milliseconds()); }
+
+static void native_settings(xsMachine *the) {
+  const Straps *straps = mcu_straps();
+  bool isSet = straps->magic == STRAPS_MAGIC && straps->settings_length <= sizeof straps->settings;
+  xsmcSetArrayBuffer(xsResult, (void *)straps->settings, isSet ? (int)straps->settings_length : 0);
+}
+
+static void native_resetReason(xsMachine *the) { xsmcSetInteger(xsResult, mcu_reset_reason()); }
+
+static void native_restart(xsMachine *the) { mcu_reset(RESET_RESTART); }
+
+static void native_heapBytes(xsMachine *the) {
+  xsmcSetInteger(xsResult, (int)mcu_figures.heap_bytes);
+}
+
+static void native_retainedRead(xsMachine *the) {
+  uint8_t bytes[1024];
+  xsmcSetArrayBuffer(xsResult, bytes, (int)retained_read(bytes));
+}
+
+static void native_retainedWrite(xsMachine *the) {
+  void *bytes;
+  xsUnsignedValue length;
+  xsmcGetBufferReadable(xsArg(0), &bytes, &length);
+  retained_write(bytes, length);
+}
+
+#define BOARD_FUNCTIONS(ONE) \
+  ONE(print, 1)              \
+  ONE(uartWrite, 1)          \
+  ONE(flashSize, 0)          \
+  ONE(flashRead, 2)          \
+  ONE(flashProgram, 2)       \
+  ONE(flashErase, 1)         \
+  ONE(flashIsErased, 2)      \
+  ONE(nowMs, 0)              \
+  ONE(settings, 0)           \
+  ONE(resetReason, 0)        \
+  ONE(restart, 0)            \
+  ONE(heapBytes, 0)          \
+  ONE(retainedRead, 0)       \
+  ONE(retainedWrite, 1)
+
+void board_install(xsMachine *machine) {
+  xsBeginHost(machine);
+  xsmcVars(2);
+  xsVar(0) = xsNewObject();
+#define INSTALL(name, length)                               \
+  xsVar(1) = xsNewHostFunction(native_##name, length);      \
+  xsmcDefine(xsVar(0), xsID(#name), xsVar(1), xsDontSet | xsDontDelete);
+  BOARD_FUNCTIONS(INSTALL)
+  xsmcDefine(xsGlobal, xsID("picoboltBoard"), xsVar(0), xsDontEnum);
+  xsEndHost(machine);
+}
+
+/* No generator in this machine: the straps bring fresh bytes at each start, and a hash chain makes more of them. */
+bool picobolt_fill_random(uint8_t *out, size_t length) {
+  static uint8_t state[32];
+  static uint32_t drawn;
+  if (mcu_straps()->magic != STRAPS_MAGIC) return false;
+  if (drawn == 0) memcpy(state, mcu_straps()->entropy, sizeof state);
+  while (length > 0) {
+    uint8_t block[36], bytes[32];
+    memcpy(block, state, 32);
+    drawn++;
+    uint32_t mixed = drawn ^ (mcu_figures.restarts << 24);
+    memcpy(block + 32, &mixed, 4);
+    picobolt_sha256(bytes, block, sizeof block);
+    size_t part = length < 32 ? length : 32;
+    memcpy(out, bytes, part);
+    out += part;
+    length -= part;
+  }
+  return true;
+}

@@ -1,0 +1,170 @@
+/* Start, console, clock and end of the bare machine (QEMU "virt": ns16550 UART, CLINT, SiFive test device). */
+#include "mcu.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/time.h>
+
+#define UART ((volatile uint8_t *)0x10000000)
+#define UART_STATUS 5
+#define TEST_DEVICE (*(volatile uint32_t *)0x00100000)
+#define TEST_RESET 0x7777u
+#define TEST_PASS 0x5555u
+#define TEST_FAIL 0x3333u
+#define CLINT_TIME ((volatile uint32_t *)0x0200bff8)
+#define CLINT_COMPARE ((volatile uint32_t *)0x02004000)
+#define TICKS_PER_MS 10000u
+#define CSR(instruction) ".option push\n.option arch,+zicsr\n" instruction "\n.option pop"
+/* `-icount shift=3`: the counters tell virtual nanoseconds, eight for each instruction. */
+#define NS_PER_INSTRUCTION 8u
+
+volatile Figures mcu_figures;
+
+/* Neither zeroed nor copied at start: what it holds survives a reset, and is noise after a loss of power. */
+__attribute__((section(".noinit"))) static struct {
+  uint32_t magic, reason, restarts;
+} kept;
+#define KEPT_MAGIC 0x6b657074u
+static uint32_t reset_reason;
+
+void uart_put(int byte) {
+  while (!(UART[UART_STATUS] & 0x20)) continue;
+  UART[0] = (uint8_t)byte;
+  mcu_figures.sent_bytes++;
+}
+bool uart_has(void) { return UART[UART_STATUS] & 1; }
+int uart_get(void) {
+  while (!uart_has()) continue;
+  mcu_figures.received_bytes++;
+  return UART[0];
+}
+
+static int put(char byte, FILE *file) {
+  (void)file;
+  if (byte == '\n') uart_put('\r');
+  uart_put(byte);
+  return byte;
+}
+static int get(FILE *file) {
+  (void)file;
+  return uart_get();
+}
+static FILE uart = FDEV_SETUP_STREAM(put, get, NULL, _FDEV_SETUP_RW);
+FILE *const stdin = &uart, *const stdout = &uart, *const stderr = &uart;
+
+void mcu_print(const char *line) {
+  uart_put(0);
+  printf("%s\n", line);
+  uart_put(0);
+}
+
+uint64_t mcu_ticks(void) {
+  uint32_t high, low;
+  do {
+    high = CLINT_TIME[1];
+    low = CLINT_TIME[0];
+  } while (high != CLINT_TIME[1]);
+  return (uint64_t)high << 32 | low;
+}
+uint32_t mcu_milliseconds(void) { return (uint32_t)(mcu_ticks() / TICKS_PER_MS); }
+uint32_t modMilliseconds(void) { return mcu_milliseconds(); }
+int mcu_gettimeofday(struct timeval *time, void *zone) {
+  uint64_t ticks = mcu_ticks();
+  (void)zone;
+  time->tv_sec = (time_t)(ticks / (TICKS_PER_MS * 1000));
+  time->tv_usec = (suseconds_t)(ticks % (TICKS_PER_MS * 1000) / 10);
+  return 0;
+}
+
+uint64_t mcu_instructions(void) {
+  uint32_t high, low, again;
+  do {
+    __asm__ volatile(CSR("csrr %0,minstreth\ncsrr %1,minstret\ncsrr %2,minstreth")
+                     : "=r"(high), "=r"(low), "=r"(again));
+  } while (high != again);
+  return ((uint64_t)high << 32 | low) / NS_PER_INSTRUCTION;
+}
+
+/* Until the next millisecond: the core stands still and costs its host nothing. */
+void mcu_sleep(void) {
+  uint64_t until = mcu_ticks() + TICKS_PER_MS;
+  CLINT_COMPARE[1] = 0xffffffffu;
+  CLINT_COMPARE[0] = (uint32_t)until;
+  CLINT_COMPARE[1] = (uint32_t)(until >> 32);
+  __asm__ volatile(CSR("csrw mie,%0\nwfi") ::"r"(1u << 7));
+}
+
+void mcu_exit(int status) {
+  TEST_DEVICE = status ? ((uint32_t)status << 16 | TEST_FAIL) : TEST_PASS;
+  for (;;) continue;
+}
+void _exit(int status) { mcu_exit(status); }
+
+void mcu_reset(int reason) {
+  kept.magic = KEPT_MAGIC;
+  kept.reason = (uint32_t)reason;
+  kept.restarts++;
+  TEST_DEVICE = TEST_RESET;
+  for (;;) continue;
+}
+int mcu_reset_reason(void) { return (int)reset_reason; }
+
+/* The stack grows down from __stack; it is painted at start to see how far it ever came. */
+extern char __heap_end[], __stack[], __data_start[], __bss_end[];
+#define PAINT ((char)0xa5)
+char *fxCStackLimit(void) { return __heap_end + 512; }
+size_t mcu_stack_peak(void) {
+  const char *at = __heap_end;
+  while (*at == PAINT) at++;
+  return (size_t)(__stack - at);
+}
+
+static void trapped(uint32_t cause, uint32_t address, uint32_t value) {
+  char line[96];
+  snprintf(line, sizeof line, "trap: cause %u at %08x, value %08x", (unsigned)cause,
+           (unsigned)address, (unsigned)value);
+  mcu_print(line);
+  mcu_reset(RESET_CRASH);
+}
+__attribute__((naked, aligned(4))) static void trap(void) {
+  __asm__ volatile(CSR("csrr a0,mcause\ncsrr a1,mepc\ncsrr a2,mtval") "\nj %0" ::"i"(trapped));
+}
+
+__attribute__((constructor)) static void prepare(void) {
+  char *at = __heap_end, *top = __builtin_frame_address(0);
+  for (; at < top - 64; at++) *at = PAINT;
+  __asm__ volatile(CSR("csrw mtvec,%0") ::"r"(trap));
+  /* The first bank is really read-only: a stray store traps, and is not taken for a command to the flash. */
+  __asm__ volatile(CSR("csrw pmpaddr0,%0\ncsrw pmpcfg0,%1") ::"r"((0x20000000u >> 2) |
+                                                                  ((32u << 20 >> 3) - 1)),
+                   "r"(0x9d));
+  bool is_kept = kept.magic == KEPT_MAGIC;
+  reset_reason = is_kept ? kept.reason : RESET_POWER;
+  if (!is_kept) kept.restarts = 0;
+  kept.magic = KEPT_MAGIC;
+  /* Whatever ends this run without a word is a watchdog's doing. */
+  kept.reason = RESET_WATCHDOG;
+  mcu_figures.magic = FIGURES_MAGIC;
+  mcu_figures.restarts = kept.restarts;
+  mcu_figures.static_bytes = (uint32_t)(__bss_end - __data_start);
+}
+
+/* Kept by a reset, lost with the power: the program's log and the reason of its last crash. */
+#define RETAINED_BYTES 1024u
+__attribute__((section(".noinit"))) static struct {
+  uint32_t magic, length;
+  uint8_t bytes[RETAINED_BYTES];
+} retained;
+uint32_t retained_size(void) { return RETAINED_BYTES; }
+uint32_t retained_read(uint8_t *bytes) {
+  bool is_there = retained.magic == KEPT_MAGIC && retained.length <= RETAINED_BYTES;
+  if (!is_there) return 0;
+  memcpy(bytes, retained.bytes, retained.length);
+  return retained.length;
+}
+void retained_write(const uint8_t *bytes, uint32_t length) {
+  retained.magic = 0;
+  retained.length = length < RETAINED_BYTES ? length : RETAINED_BYTES;
+  memcpy(retained.bytes, bytes, retained.length);
+  retained.magic = KEPT_MAGIC;
+}

@@ -1,0 +1,246 @@
+/** A gateway on a simulated chain with the emulated microcontroller at the other end of its UART: opens, pays, is paid, loses power, settles. */
+import { randomBytes } from "node:crypto";
+import type { ChannelEvent } from "../../core/channel/effects.ts";
+import type { ChannelRecord } from "../../core/channel/record.ts";
+import { SeedSigner } from "../../core/keys/seed-signer.ts";
+import type { Message } from "../../core/messages/message.ts";
+import { MemoryStore } from "../../core/node/memory-store.ts";
+import { packPayments } from "../../core/payments/push.ts";
+import {
+  blockHeight,
+  type ChannelId,
+  milliSatoshi,
+  type PublicKey,
+  satoshi,
+} from "../../core/primitives/brands.ts";
+import { equal, toHex } from "../../core/primitives/bytes.ts";
+import { chooseCrypto } from "../../gateway/crypto/choose.ts";
+import { Gateway } from "../../gateway/gateway.ts";
+import { type SimLab, startSimLab } from "../chain/sim-lab.ts";
+import { connectSocket } from "../links/socket-link.ts";
+import type { McuImage } from "./build.ts";
+import { Mcu, type Strapping } from "./emulator.ts";
+import { encodeSettings } from "./straps.ts";
+
+export const PRODUCT = { id: 1, name: "tea", priceMsat: 900_000 } as const;
+/** What nobody sells: the money comes back. */
+export const NO_PRODUCT = 2;
+const TICK_MS = 20;
+const WAIT_MS = 60_000;
+const POLICY = { minimumDepth: 3, toSelfDelay: 144, irrevocableDepth: 6 };
+const TIMING = {
+  pingAfterMs: 5_000,
+  deadAfterMs: 15_000,
+  handshakeTimeoutMs: 10_000,
+  minBackoffMs: 100,
+  maxBackoffMs: 500,
+};
+
+type Faults = Omit<Strapping, "settings">;
+
+export class McuWorld {
+  readonly events: ChannelEvent[] = [];
+  readonly messages: Message[] = [];
+  readonly alarms: string[] = [];
+  readonly lines: string[] = [];
+  mcu!: Mcu;
+  gateway!: Gateway;
+  channel: ChannelId | undefined;
+  private readonly lab: SimLab;
+  private readonly deviceId: PublicKey;
+  private readonly settings: Uint8Array;
+  private readonly timer: NodeJS.Timeout;
+  private isConnected = false;
+  private readonly startedMs = Date.now();
+
+  private constructor(
+    private readonly image: McuImage,
+    private readonly folder: string,
+    private readonly gatewaySigner: SeedSigner,
+  ) {
+    const crypto = chooseCrypto();
+    const seed = new Uint8Array(randomBytes(32));
+    this.lab = startSimLab(crypto);
+    this.deviceId = new SeedSigner(crypto, seed).nodeId;
+    const { toSelfDelay, minimumDepth } = POLICY;
+    this.settings = encodeSettings({
+      ...{ seed, gatewayId: gatewaySigner.nodeId, app: "vending", products: [PRODUCT] },
+      ...{ toSelfDelay, minimumDepth },
+    });
+    this.timer = setInterval(() => this.gateway?.tick(Date.now() - this.startedMs), TICK_MS);
+  }
+
+  static async start(image: McuImage, folder: string): Promise<McuWorld> {
+    const crypto = chooseCrypto();
+    const signer = new SeedSigner(crypto, new Uint8Array(randomBytes(32)));
+    const world = new McuWorld(image, folder, signer);
+    const wallet = await world.lab.wallet("gateway");
+    world.gateway = await Gateway.start({
+      crypto,
+      entropy: { random: (length) => new Uint8Array(randomBytes(length)) },
+      store: new MemoryStore(),
+      signer,
+      source: await world.lab.source(),
+      wallet,
+      policy: POLICY,
+      timing: TIMING,
+      nowMs: 0,
+      serviceRefusal: () => undefined,
+      fundingRefusal: () => undefined,
+      events: {
+        onChannelEvent: (_id, event) => void world.events.push(event),
+        onPeer: (_peer, state) => {
+          world.isConnected = state === "connected";
+        },
+        onBlock: () => {},
+        onPublished: () => {},
+        onDeviceFunded: () => {},
+        onAlarm: (text) => void world.alarms.push(text),
+        onServiceMessage: (_device, message) => void world.messages.push(message),
+      },
+    });
+    return world;
+  }
+
+  /** Power on, and a cable to the gateway. */
+  async powerOn(faults: Faults = {}): Promise<void> {
+    this.mcu = await Mcu.start(this.image, this.folder, { settings: this.settings, ...faults });
+    const link = await connectSocket(this.mcu.uart);
+    this.listen(link);
+    this.gateway.attach(link, this.deviceId);
+  }
+
+  /** SIGKILL: what the flash file holds at that moment is all that is left. */
+  async powerOff(): Promise<void> {
+    await this.mcu.kill();
+  }
+
+  async connected(): Promise<void> {
+    await this.until("the device to answer", () => this.isConnected);
+  }
+
+  async open(fundingSatoshis: number, pushMsat = 0): Promise<void> {
+    await this.connected();
+    this.gateway.node.open({
+      remoteNodeId: this.deviceId,
+      channelType: "zero_fee_commitments",
+      fundingSatoshis: satoshi(fundingSatoshis),
+      pushMsat: milliSatoshi(pushMsat),
+      feeratePerKw: 0,
+    });
+    const since = this.events.length;
+    await this.until("the channel to be signed", () => this.has("created", since));
+    await this.until("the channel to be open", async () => {
+      await this.lab.mine(1);
+      return this.record()?.phase === "normal";
+    });
+  }
+
+  /** The gateway's side of the newest channel. */
+  record(): ChannelRecord | undefined {
+    for (const { id, channel } of this.gateway.node.channels()) {
+      if (channel.kind !== "live") continue;
+      this.channel = id;
+      return channel.record;
+    }
+    return undefined;
+  }
+
+  /** Pays for a product by push; returns its reference. */
+  push(product: number, amountMsat: number): Uint8Array {
+    const reference = new Uint8Array(randomBytes(16));
+    reference.set([product >> 8, product]);
+    const payments = packPayments([{ reference, amountMsat: milliSatoshi(amountMsat) }]);
+    if (!this.channel || !this.gateway.node.command(this.channel, { type: "push", payments })) {
+      throw new Error("there is no channel to push on");
+    }
+    return reference;
+  }
+
+  /** Asks what became of a reference, again and again, until the device says it. */
+  async outcome(reference: Uint8Array): Promise<Extract<Message, { type: "delivery" }>> {
+    const found = () =>
+      this.messages.find((one) => one.type === "delivery" && equal(one.reference, reference));
+    let askedMs = Date.now();
+    await this.until("the device to say what became of a payment", () => {
+      if (found()) return true;
+      if (Date.now() - askedMs > 1_000) {
+        askedMs = Date.now();
+        this.gateway.node.sendService(this.deviceId, { type: "delivery_request", reference });
+      }
+      return false;
+    });
+    return found() as Extract<Message, { type: "delivery" }>;
+  }
+
+  /** Buys by HTLC; resolves when it was fulfilled. */
+  async buyByHtlc(product: number): Promise<void> {
+    const since = this.messages.length;
+    const request = since + 1;
+    this.gateway.node.sendService(this.deviceId, { type: "invoice_request", request, product });
+    const isAsked = (one: Message) => one.type === "invoice" && one.request === request;
+    await this.until("an invoice", () => this.messages.some(isAsked));
+    const invoice = this.messages.find(isAsked) as Extract<Message, { type: "invoice" }>;
+    const { paymentHash, amountMsat, cltvExpiryDelta } = invoice;
+    const from = this.events.length;
+    this.gateway.node.command(this.channel as ChannelId, {
+      type: "addHtlc",
+      amountMsat,
+      paymentHash,
+      cltvExpiry: blockHeight(this.gateway.node.height + cltvExpiryDelta + 1),
+    });
+    await this.until("the HTLC to be fulfilled", () => this.has("htlcFulfilled", from));
+  }
+
+  async close(): Promise<void> {
+    const since = this.events.length;
+    this.gateway.node.command(this.channel as ChannelId, { type: "close", feeratePerKw: 1000 });
+    await this.until("the mutual close", () => this.has("closing", since));
+  }
+
+  has(type: ChannelEvent["type"], since = 0): boolean {
+    return this.events.slice(since).some((event) => event.type === type);
+  }
+
+  /** No update of ours or theirs is under way. */
+  get isQuiet(): boolean {
+    const record = this.record();
+    if (!record) return false;
+    return Object.values(record.pending).every((list) => !Array.isArray(list) || list.length === 0);
+  }
+
+  async until(what: string, isSo: () => boolean | Promise<boolean>, ms = WAIT_MS): Promise<void> {
+    const end = Date.now() + ms;
+    while (!(await isSo())) {
+      if (Date.now() > end) {
+        const said = [...this.lines.slice(-8), ...this.alarms.slice(-3)].join("\n");
+        throw new Error(`waited ${ms / 1000} s in vain for ${what}; the device said:\n${said}`);
+      }
+      await new Promise((wake) => setTimeout(wake, 5));
+    }
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.timer);
+    if (this.mcu?.isRunning) await this.mcu.kill();
+    await this.gateway.stop();
+  }
+
+  get ids(): { readonly device: string; readonly gateway: string } {
+    return { device: toHex(this.deviceId), gateway: toHex(this.gatewaySigner.nodeId) };
+  }
+
+  /** The text between the frames. */
+  private listen(link: Awaited<ReturnType<typeof connectSocket>>): void {
+    let text = "";
+    link.onTap = (bytes) => {
+      for (const byte of bytes) {
+        if (byte === 10 && text.length > 1) {
+          if (/^[\x20-\x7e\r]+$/.test(text)) this.lines.push(text.trim());
+          text = "";
+        } else if (byte === 0) text = "";
+        else if (text.length < 300) text += String.fromCharCode(byte);
+      }
+    };
+  }
+}
