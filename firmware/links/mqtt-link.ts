@@ -2,10 +2,16 @@
 import type { Entropy } from "../../core/ports/crypto.ts";
 import type { Link } from "../../core/ports/link.ts";
 import { ascii } from "../../core/primitives/bytes.ts";
+import {
+  MAX_DATAGRAM_BYTES,
+  type MqttTopics,
+  mqttTopics,
+  OFFLINE,
+  ONLINE,
+} from "../../core/transport/mqtt-topics.ts";
 import type { Clock } from "../board.ts";
 import { Backoff, type BackoffRange } from "./backoff.ts";
 import type { MqttConnection, MqttDriver, MqttOptions } from "./drivers.ts";
-import { MAX_DATAGRAM_BYTES, type MqttTopics, mqttTopics, OFFLINE, ONLINE } from "./mqtt-topics.ts";
 
 export type MqttBroker = Pick<MqttOptions, "host" | "port" | "tls" | "user" | "password">;
 

@@ -4,6 +4,7 @@ import type { Link } from "../../core/ports/link.ts";
 import type { PublicKey } from "../../core/primitives/brands.ts";
 import { equal, toHex } from "../../core/primitives/bytes.ts";
 import { IdentityQuestion } from "../../core/transport/identity.ts";
+import { topicName } from "../../core/transport/mqtt-topics.ts";
 import type { Clock } from "../board.ts";
 import type { MqttSettings, WifiSettings } from "../settings/settings.ts";
 import { BleCentral, isNamed } from "./ble-central.ts";
@@ -13,7 +14,6 @@ import { ImprovDesk, type ImprovHost } from "./improv.ts";
 import { ImprovBle } from "./improv-ble.ts";
 import { ImprovSerial } from "./improv-serial.ts";
 import { MqttUplink } from "./mqtt-link.ts";
-import { topicName } from "./mqtt-topics.ts";
 import { openSerial } from "./serial-link.ts";
 import { WifiKeeper } from "./wifi-keeper.ts";
 

@@ -31,16 +31,32 @@ export function gatewayFilters(gateway: string): readonly [string, string] {
   return [`${base}/up`, `${base}/state`];
 }
 
+/** Whose message it is, by its topic; undefined for any other topic. */
+export function parseDeviceTopic(
+  gateway: string,
+  topic: string,
+): { readonly device: string; readonly kind: "up" | "state" } | undefined {
+  const base = `${PREFIX}/${gateway}/`;
+  if (!topic.startsWith(base) || topic.length > base.length + MAX_PART_LENGTH + 6) return undefined;
+  const [device = "", kind, more] = topic.slice(base.length).split("/");
+  const isKnown = more === undefined && (kind === "up" || kind === "state");
+  return isKnown && isPart(device) ? { device, kind } : undefined;
+}
+
 /** A node's name in topics: 16 hexadecimal digits of its id's x-coordinate. */
 export function topicName(nodeIdHex: string): string {
   return nodeIdHex.slice(2, 18);
 }
 
 function checked(what: string, part: string): string {
-  if (part.length > MAX_PART_LENGTH || !PART.test(part)) {
+  if (!isPart(part)) {
     throw new Error(
       `"${part}" cannot be a ${what}'s name in MQTT topics: letters, digits, "_", "." and "-"`,
     );
   }
   return part;
+}
+
+function isPart(part: string): boolean {
+  return part.length <= MAX_PART_LENGTH && PART.test(part);
 }
