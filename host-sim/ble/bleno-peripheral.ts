@@ -21,6 +21,8 @@ import type { Controller } from "./virtual-radio.ts";
 export interface BlenoPeripheral extends BlePeripheralDriver {
   readonly improv: BleImprovDriver;
   readonly address: string;
+  /** As when all centrals go out of reach. */
+  disconnectAll(): void;
   close(): void;
 }
 
@@ -80,6 +82,10 @@ class Peripheral implements BlenoPeripheral {
   stopAdvertising(): void {
     this.wantedName = undefined;
     if (this.addresses.size === 0) this.bleno.stopAdvertising();
+  }
+
+  disconnectAll(): void {
+    for (const handle of this.addresses.keys()) this.bleno.disconnect(handle);
   }
 
   close(): void {

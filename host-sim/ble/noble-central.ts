@@ -31,9 +31,9 @@ export interface CentralOptions {
   readonly mtu?: number;
 }
 
-/** A real stack on this controller, powered on. */
+/** A real stack on this controller, or on the host's own adapter; powered on. */
 export async function bleCentralDriver(
-  controller: Controller,
+  controller: Controller | "host",
   options: CentralOptions = {},
 ): Promise<NobleCentral> {
   return new Central(await startNoble(controller), options.mtu ?? PREFERRED_MTU);

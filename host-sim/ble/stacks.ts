@@ -73,7 +73,7 @@ export interface BlenoCharacteristicOptions {
 
 export type Notify = (data: Buffer) => void;
 
-type WithBindings<T> = (kind: "hci", options: object) => T;
+type WithBindings<T> = (kind: "hci" | "default", options: object) => T;
 interface HciPackage {
   loadDriver(kind: string): unknown;
 }
@@ -83,11 +83,21 @@ const DRIVER = "picobolt-socket";
 const HCI_RESET = Buffer.from("01030c00", "hex");
 const require = createRequire(import.meta.url);
 
-export async function startNoble(controller: Controller): Promise<Noble> {
+/** "host": this machine's own adapter, by whatever bindings noble has for it. */
+export async function startNoble(controller: Controller | "host"): Promise<Noble> {
   const withBindings = load<WithBindings<Noble>>("@stoprocent/noble/lib/resolve-bindings");
-  const noble = withBindings("hci", optionsOf(controller));
-  await noble.waitForPoweredOnAsync(POWERED_ON_MS);
-  return noble;
+  try {
+    const isHost = controller === "host";
+    const noble = isHost ? withBindings("default", {}) : withBindings("hci", optionsOf(controller));
+    await noble.waitForPoweredOnAsync(POWERED_ON_MS);
+    return noble;
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message.split("\n")[0] : String(cause);
+    throw new Error(
+      `no BLE adapter can be used: ${why}; switch it on, and see docs/LINKS.md "BLE on a host"`,
+      { cause },
+    );
+  }
 }
 
 export async function startBleno(controller: Controller): Promise<Bleno> {
@@ -104,7 +114,7 @@ function optionsOf({ path }: Controller): object {
 /** The stacks take `loadDriver` when they are loaded: ours has to be there before. */
 function load<T>(name: string): T {
   try {
-    const parser = withoutAddon(() => {
+    return withoutAddon(() => {
       const hci = require("@stoprocent/bluetooth-hci-socket") as HciPackage;
       const { loadDriver } = hci;
       const file = "@stoprocent/bluetooth-hci-socket/lib/uart/hci-serial-parser";
@@ -116,7 +126,6 @@ function load<T>(name: string): T {
       }
       return require(name) as T;
     });
-    return parser;
   } catch (cause) {
     throw new Error(`the optional npm package behind ${name} does not load: npm ci installs it`, {
       cause,
