@@ -11,6 +11,8 @@ export async function openLink(name: string): Promise<Link> {
       return (await serialLinks()).open(path);
     case "socket":
       return connectSocket(path);
+    case "ble":
+      return (await import("./ble-link.ts")).openBleLink(path);
     default:
       throw new Error(`no such link: ${name}; use serial:/dev/… or socket:/path`);
   }
