@@ -180,7 +180,9 @@ function socketDriver(Parser: new (options: object) => Transform) {
     }
 
     stop(): void {
-      this.socket?.destroy();
+      const { socket } = this;
+      // What was written last, a disconnection for one, still leaves.
+      socket?.end(() => socket.destroy());
     }
 
     write(packet: Buffer): void {

@@ -2,6 +2,7 @@
 import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -89,7 +90,7 @@ export class VirtualRadio {
       failed = cause;
     });
     const { path } = this.controller();
-    for (const until = Date.now() + READY_MS; !existsSync(path); ) {
+    for (const until = Date.now() + READY_MS; !(await answers(path)); ) {
       if (failed) throw new Error(`btvirt does not start: ${failed.message}`);
       if (this.process.exitCode !== null) {
         throw new Error(`btvirt ended with code ${this.process.exitCode} before it listened`);
@@ -98,6 +99,17 @@ export class VirtualRadio {
       await new Promise((wake) => setTimeout(wake, 10));
     }
   }
+}
+
+/** The name is there a moment before anybody listens. */
+function answers(path: string): Promise<boolean> {
+  return new Promise((tell) => {
+    const socket = connect(path, () => {
+      socket.destroy();
+      tell(true);
+    });
+    socket.once("error", () => tell(false));
+  });
 }
 
 /** Compiled once for each state of its source. */

@@ -11,6 +11,8 @@ import { VirtualRadio } from "../ble/virtual-radio.ts";
 export const RADIO_VARIABLE = "PICOBOLT_RADIO";
 /** Finding, connecting and, where another customer is served, waiting. */
 const OPEN_MS = 45_000;
+const SETTLE_MS = 150;
+const PARTING_MS = 300;
 
 /** The first connection to the machine; it closes with it. */
 export async function openBleLink(machine: string): Promise<Link> {
@@ -61,7 +63,6 @@ export function firstLink(
   });
 }
 
-const SETTLE_MS = 150;
 
 /** The link again, with which the search ends. */
 function oneLife(link: Link, central: BleCentral, onGone: () => void): Link {
@@ -76,7 +77,8 @@ function oneLife(link: Link, central: BleCentral, onGone: () => void): Link {
   link.onBytes = (bytes) => seen.onBytes(bytes);
   link.onClosed = (reason) => {
     central.stop();
-    onGone();
+    // The machine hears of the end before the radio is off: else it keeps the place for us.
+    realClock.after(PARTING_MS, onGone);
     seen.onClosed(reason);
   };
   return seen;

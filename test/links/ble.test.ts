@@ -52,11 +52,8 @@ describe("a customer and a machine", () => {
   it("are cut apart in the middle of a payment: the customer comes back by itself, and pays once", async () => {
     const lab = await startLab();
     await lab.resumed();
-    lab.passed.length = 0;
-    const payments = payment(AMOUNT_MSAT);
-    lab.buyer.node.command(lab.channel, { type: "push", payments });
-    await lab.until(() => lab.passed.some(({ direction }) => direction === "down"));
-    lab.bleno.disconnectAll();
+    lab.atNextAnswer(() => lab.bleno.disconnectAll());
+    lab.buyer.node.command(lab.channel, { type: "push", payments: payment(AMOUNT_MSAT) });
     await lab.until(() => lab.states.some(({ type }) => type === "pausing"));
     await lab.resumed(2);
     await lab.until(() => lab.paid === AMOUNT_MSAT);
@@ -73,10 +70,8 @@ describe("a customer and a machine", () => {
     lab.machine.node.attach(cable.ends[1]);
     const flowing = setInterval(() => cable.pump(), 2);
     closing.push(() => clearInterval(flowing));
-    lab.passed.length = 0;
+    lab.atNextAnswer(() => lab.central.stop());
     lab.buyer.node.command(lab.channel, { type: "push", payments: payment(AMOUNT_MSAT) });
-    await lab.until(() => lab.passed.some(({ direction }) => direction === "down"));
-    lab.central.stop();
     await lab.until(() => lab.paid === AMOUNT_MSAT);
     expect(lab.machine.node.linkOf(lab.buyer.nodeId)?.name).toBe("memory:b");
     lab.pair.expectPeace();

@@ -27,6 +27,8 @@ export interface Passed {
 
 export class BleRadioLab {
   readonly passed: Passed[] = [];
+  /** Called as it passes, before it arrives. */
+  onPassed: (one: Passed) => void = () => {};
   readonly states: BleCentralState[] = [];
   readonly maxWrites: number[] = [];
   readonly buyer: TestNode;
@@ -66,12 +68,17 @@ export class BleRadioLab {
     const channel = await pair.open();
     pair.disconnect();
     const radio = await VirtualRadio.start();
-    const bleno = await blePeripheralDriver(radio.controller());
-    const noble = await bleCentralDriver(radio.controller(), options);
-    const lab = new BleRadioLab(pair, channel, radio, bleno, noble);
-    lab.peripheral.start();
-    lab.central.start();
-    return lab;
+    try {
+      const bleno = await blePeripheralDriver(radio.controller());
+      const noble = await bleCentralDriver(radio.controller(), options);
+      const lab = new BleRadioLab(pair, channel, radio, bleno, noble);
+      lab.peripheral.start();
+      lab.central.start();
+      return lab;
+    } catch (cause) {
+      await radio.stop();
+      throw cause;
+    }
   }
 
   get isConnected(): boolean {
@@ -94,6 +101,15 @@ export class BleRadioLab {
       }
       await new Promise((wake) => setTimeout(wake, 1));
     }
+  }
+
+  /** Does `work` once, when the machine's next notification is on its way. */
+  atNextAnswer(work: () => void): void {
+    this.onPassed = ({ direction }) => {
+      if (direction !== "down") return;
+      this.onPassed = () => {};
+      work();
+    };
   }
 
   /** A push, and both have settled it. */
@@ -151,8 +167,11 @@ export class BleRadioLab {
     const send = connection.send.bind(connection);
     connection.send = (bytes) => {
       const isSent = send(bytes);
-      if (isSent) this.passed.push({ direction, bytes: bytes.length });
-      return isSent;
+      if (!isSent) return false;
+      const one = { direction, bytes: bytes.length };
+      this.passed.push(one);
+      this.onPassed(one);
+      return true;
     };
   }
 }
