@@ -257,22 +257,19 @@ export class Device {
 
   private peer(peer: PublicKey, state: "connected" | "disconnected", reason?: string): void {
     this.options.events.onPeer(peer, state, reason);
-    if (equal(peer, this.options.gatewayId)) {
-      if (state === "connected") {
-        this.chain.gatewayConnected();
-        this.releaseFundings();
-      }
-      return;
+    if (state === "connected" && equal(peer, this.options.gatewayId)) {
+      this.chain.gatewayConnected();
+      this.releaseFundings();
     }
     this.guarded(() => this.options.app.onPeer(peer, state === "connected"));
   }
 
   private service(peer: PublicKey, message: Message): void {
     if (this.options.onService?.(peer, message)) return;
+    // A gateway is also a peer that may buy.
     if (equal(peer, this.options.gatewayId)) {
-      if (message.type === "funding_outpoint") this.funded(message);
-      else this.chain.receive(message);
-      return;
+      if (message.type === "funding_outpoint") return this.funded(message);
+      if (this.chain.receive(message)) return;
     }
     this.guarded(() => this.options.app.onMessage(peer, message));
   }

@@ -1,6 +1,7 @@
 /** The program on the emulated microcontroller: the firmware's portable device on the platform's host functions. */
 import { networkNamed } from "../../core/chain/networks.ts";
 import { SeedSigner } from "../../core/keys/seed-signer.ts";
+import type { Crypto } from "../../core/ports/crypto.ts";
 import type { Link } from "../../core/ports/link.ts";
 import { milliSatoshi, publicKey } from "../../core/primitives/brands.ts";
 import { p2wpkh } from "../../core/transactions/script.ts";
@@ -11,10 +12,13 @@ import { selfTest } from "../../firmware/crypto/self-test.ts";
 import { Device } from "../../firmware/device.ts";
 import type { Flash } from "../../firmware/store/flash.ts";
 import { FlashLogStore } from "../../firmware/store/flash-log.ts";
+import { cryptoService } from "./crypto-service.ts";
 import "./natives.ts";
-import { decodeSettings } from "./straps.ts";
+import { decodeSettings, type McuSettings } from "./straps.ts";
 
 const SECTOR_BYTES = 4096;
+/** 16 bytes of RAM each, for credits and for debits. */
+const REFERENCE_WINDOW = 256;
 /** From the motor's pulse until the product passes the sensor, and for how long it does. */
 const FALL_MS = 30;
 const PASS_MS = 20;
@@ -28,10 +32,16 @@ export interface Running {
 /** Called by the platform once the machine has come up. */
 export function start(): Running {
   const board = picoboltBoard;
+  const settings = decodeSettings(new Uint8Array(board.settings()));
+  const crypto = nativeCrypto(picoboltNative);
+  if (settings.app === "crypto") {
+    const receive = cryptoService(crypto, (bytes) => board.uartWrite(bytes));
+    return { onBytes: (bytes) => receive(new Uint8Array(bytes)), tick: () => {} };
+  }
   const clock = new TickClock();
   const uart = uartLink();
   let device: Device | undefined;
-  run(clock, uart)
+  run(settings, { crypto, clock, uart })
     .then((started) => {
       device = started;
       board.print("ready");
@@ -48,13 +58,17 @@ export function start(): Running {
   };
 }
 
-async function run(clock: TickClock, uart: Link): Promise<Device> {
+interface Parts {
+  readonly crypto: Crypto;
+  readonly clock: TickClock;
+  readonly uart: Link;
+}
+
+async function run(settings: McuSettings, { crypto, clock, uart }: Parts): Promise<Device> {
   const board = picoboltBoard;
-  const crypto = nativeCrypto(picoboltNative);
   const entropy = nativeEntropy(picoboltNative);
   const failed = selfTest(crypto, entropy);
   if (failed !== undefined) throw new Error(`the self-test failed: ${failed}`);
-  const settings = decodeSettings(new Uint8Array(board.settings()));
   const signer = new SeedSigner(crypto, settings.seed);
   const { app, toSelfDelay, minimumDepth } = settings;
   const isVending = app === "vending";
@@ -62,7 +76,7 @@ async function run(clock: TickClock, uart: Link): Promise<Device> {
     crypto,
     entropy,
     signer,
-    store: new FlashLogStore(flash(), { label: "norflash" }),
+    store: new FlashLogStore(flash(), { label: "norflash", referenceWindow: REFERENCE_WINDOW }),
     app: makeApp(
       app,
       isVending ? { machine: "mcu", products: settings.products.map((p) => ({ ...p })) } : {},

@@ -5,7 +5,7 @@ import type { ChannelRecord } from "../../core/channel/record.ts";
 import { SeedSigner } from "../../core/keys/seed-signer.ts";
 import type { Message } from "../../core/messages/message.ts";
 import { MemoryStore } from "../../core/node/memory-store.ts";
-import { packPayments } from "../../core/payments/push.ts";
+import { packPayments, unpackPayments } from "../../core/payments/push.ts";
 import {
   blockHeight,
   type ChannelId,
@@ -113,10 +113,20 @@ export class McuWorld {
   /** SIGKILL: what the flash file holds at that moment is all that is left. */
   async powerOff(): Promise<void> {
     await this.mcu.kill();
+    await this.until("the gateway to notice", () => !this.isConnected);
   }
 
   async connected(): Promise<void> {
     await this.until("the device to answer", () => this.isConnected);
+  }
+
+  /** Whether its channels go on before its power fails; `since`: an index into the events. */
+  async resumed(since: number): Promise<boolean> {
+    const count = this.records().length;
+    const goOn = () =>
+      this.events.slice(since).filter(({ type }) => type === "reestablished").length >= count;
+    await this.until("the channels to go on", () => goOn() || !this.mcu.isRunning);
+    return this.mcu.isRunning;
   }
 
   async open(fundingSatoshis: number, pushMsat = 0): Promise<void> {
@@ -132,18 +142,17 @@ export class McuWorld {
     await this.until("the channel to be signed", () => this.has("created", since));
     await this.until("the channel to be open", async () => {
       await this.lab.mine(1);
-      return this.record()?.phase === "normal";
+      await new Promise((wake) => setTimeout(wake, 200));
+      return this.records().every(({ phase }) => phase === "normal");
     });
+    this.channel ??= this.records()[0]?.channelId;
   }
 
-  /** The gateway's side of the newest channel. */
-  record(): ChannelRecord | undefined {
-    for (const { id, channel } of this.gateway.node.channels()) {
-      if (channel.kind !== "live") continue;
-      this.channel = id;
-      return channel.record;
-    }
-    return undefined;
+  /** The gateway's side of all channels. */
+  records(): readonly ChannelRecord[] {
+    return this.gateway.node
+      .channels()
+      .flatMap(({ channel }) => (channel.kind === "live" ? [channel.record] : []));
   }
 
   /** Pays for a product by push; returns its reference. */
@@ -157,10 +166,28 @@ export class McuWorld {
     return reference;
   }
 
-  /** Asks what became of a reference, again and again, until the device says it. */
+  /** False: it was never under way, because the device was away. */
+  async isPaid(reference: Uint8Array): Promise<boolean> {
+    const concerns = (payments: Uint8Array) =>
+      unpackPayments(payments).some((one) => equal(one.reference, reference));
+    const isRejected = () =>
+      this.events.some(
+        (event) =>
+          event.type === "rejected" &&
+          event.command.type === "push" &&
+          concerns(event.command.payments),
+      );
+    const isSettled = () =>
+      this.events.some((event) => event.type === "pushSettled" && concerns(event.payments));
+    await this.until("a push to settle", () => isSettled() || isRejected());
+    return isSettled();
+  }
+
+  /** What became of a reference: once the push is irrevocable it is asked for again and again. */
   async outcome(reference: Uint8Array): Promise<Extract<Message, { type: "delivery" }>> {
     const found = () =>
       this.messages.find((one) => one.type === "delivery" && equal(one.reference, reference));
+    if (!(await this.isPaid(reference))) throw new Error("the push was refused at once");
     let askedMs = Date.now();
     await this.until("the device to say what became of a payment", () => {
       if (found()) return true;
@@ -204,9 +231,9 @@ export class McuWorld {
 
   /** No update of ours or theirs is under way. */
   get isQuiet(): boolean {
-    const record = this.record();
-    if (!record) return false;
-    return Object.values(record.pending).every((list) => !Array.isArray(list) || list.length === 0);
+    return this.records().every(({ pending }) =>
+      Object.values(pending).every((list) => !Array.isArray(list) || list.length === 0),
+    );
   }
 
   async until(what: string, isSo: () => boolean | Promise<boolean>, ms = WAIT_MS): Promise<void> {

@@ -9,10 +9,10 @@ extern void picobolt_install_crypto(txMachine *the);
 #define MCU_STACK_SLOTS 768
 #endif
 const txCreation mcu_creation = {
-    .initialChunkSize = 8192,
-    .incrementalChunkSize = 2048,
-    .initialHeapCount = 1024,
-    .incrementalHeapCount = 128,
+    .initialChunkSize = 40960,
+    .incrementalChunkSize = 8192,
+    .initialHeapCount = 2560,
+    .incrementalHeapCount = 256,
     .stackCount = MCU_STACK_SLOTS,
     .initialKeyCount = 32,
     .incrementalKeyCount = 32,

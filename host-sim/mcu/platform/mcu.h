@@ -18,6 +18,9 @@
 /* A bundle's top level has hundreds of constants on the stack; at run time they are closures in flash. */
 #define MAKING_STACK_SLOTS 8191
 
+/* Behind what the linker places (build.ts: RAM less these 2 KB). */
+#define MCU_KEPT_ADDRESS (0x80000000u + 318u * 1024u)
+
 #define STRAPS_MAGIC 0x50535452u
 
 typedef struct {
@@ -74,7 +77,6 @@ bool nor_program(uint32_t offset, const uint8_t *bytes, uint32_t length);
 void nor_erase(uint32_t sector);
 bool nor_is_erased(uint32_t offset, uint32_t length);
 
-/* retained.c */
 uint32_t retained_size(void);
 uint32_t retained_read(uint8_t *bytes);
 void retained_write(const uint8_t *bytes, uint32_t length);

@@ -20,10 +20,14 @@
 
 volatile Figures mcu_figures;
 
-/* Neither zeroed nor copied at start: what it holds survives a reset, and is noise after a loss of power. */
-__attribute__((section(".noinit"))) static struct {
+/* The last 2 KB of RAM are not the linker's: what is there survives a reset, and is lost with the power. */
+#define RETAINED_BYTES 1024u
+typedef struct {
   uint32_t magic, reason, restarts;
-} kept;
+  uint32_t note_magic, note_length;
+  uint8_t note[RETAINED_BYTES];
+} Kept;
+#define KEPT ((volatile Kept *)MCU_KEPT_ADDRESS)
 #define KEPT_MAGIC 0x6b657074u
 static uint32_t reset_reason;
 
@@ -101,9 +105,9 @@ void mcu_exit(int status) {
 void _exit(int status) { mcu_exit(status); }
 
 void mcu_reset(int reason) {
-  kept.magic = KEPT_MAGIC;
-  kept.reason = (uint32_t)reason;
-  kept.restarts++;
+  KEPT->magic = KEPT_MAGIC;
+  KEPT->reason = (uint32_t)reason;
+  KEPT->restarts++;
   TEST_DEVICE = TEST_RESET;
   for (;;) continue;
 }
@@ -138,33 +142,29 @@ __attribute__((constructor)) static void prepare(void) {
   __asm__ volatile(CSR("csrw pmpaddr0,%0\ncsrw pmpcfg0,%1") ::"r"((0x20000000u >> 2) |
                                                                   ((32u << 20 >> 3) - 1)),
                    "r"(0x9d));
-  bool is_kept = kept.magic == KEPT_MAGIC;
-  reset_reason = is_kept ? kept.reason : RESET_POWER;
-  if (!is_kept) kept.restarts = 0;
-  kept.magic = KEPT_MAGIC;
+  bool is_kept = KEPT->magic == KEPT_MAGIC;
+  reset_reason = is_kept ? KEPT->reason : RESET_POWER;
+  if (!is_kept) KEPT->restarts = 0;
+  KEPT->magic = KEPT_MAGIC;
   /* Whatever ends this run without a word is a watchdog's doing. */
-  kept.reason = RESET_WATCHDOG;
+  KEPT->reason = RESET_WATCHDOG;
   mcu_figures.magic = FIGURES_MAGIC;
-  mcu_figures.restarts = kept.restarts;
+  mcu_figures.restarts = KEPT->restarts;
   mcu_figures.static_bytes = (uint32_t)(__bss_end - __data_start);
 }
 
-/* Kept by a reset, lost with the power: the program's log and the reason of its last crash. */
-#define RETAINED_BYTES 1024u
-__attribute__((section(".noinit"))) static struct {
-  uint32_t magic, length;
-  uint8_t bytes[RETAINED_BYTES];
-} retained;
+/* The program's log and the reason of its last crash. */
 uint32_t retained_size(void) { return RETAINED_BYTES; }
 uint32_t retained_read(uint8_t *bytes) {
-  bool is_there = retained.magic == KEPT_MAGIC && retained.length <= RETAINED_BYTES;
-  if (!is_there) return 0;
-  memcpy(bytes, retained.bytes, retained.length);
-  return retained.length;
+  uint32_t length = KEPT->note_length;
+  if (KEPT->note_magic != KEPT_MAGIC || length > RETAINED_BYTES) return 0;
+  memcpy(bytes, (const void *)KEPT->note, length);
+  return length;
 }
 void retained_write(const uint8_t *bytes, uint32_t length) {
-  retained.magic = 0;
-  retained.length = length < RETAINED_BYTES ? length : RETAINED_BYTES;
-  memcpy(retained.bytes, bytes, retained.length);
-  retained.magic = KEPT_MAGIC;
+  if (length > RETAINED_BYTES) length = RETAINED_BYTES;
+  KEPT->note_magic = 0;
+  KEPT->note_length = length;
+  memcpy((void *)KEPT->note, bytes, length);
+  KEPT->note_magic = KEPT_MAGIC;
 }

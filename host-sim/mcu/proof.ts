@@ -1,0 +1,219 @@
+/** What the emulated microcontroller has to show: a channel's life with a gateway, power cuts, a full heap; with the figures of all of it. */
+import { randomInt } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { McuImage } from "./build.ts";
+import type { McuFigures } from "./figures.ts";
+import { McuWorld, NO_PRODUCT, PRODUCT } from "./world.ts";
+
+const FUNDING_SAT = 500_000;
+/** The device's from the start, so that it can give back and pay the reserve. */
+const GIVEN_MSAT = 100_000_000;
+const MEASURED_PUSHES = 5;
+const QUIET_MS = 1_500;
+/** More than a payment takes, in words and erased words. */
+const FLASH_STEPS = 2_500;
+/** From the start to some payments later. */
+const ALLOCATIONS = 3_500;
+
+type Faults = Parameters<McuWorld["powerOn"]>[0];
+
+export interface ProofOptions {
+  readonly powerCuts: number;
+  /** How often an allocation fails. */
+  readonly heapFailures: number;
+  readonly onProgress?: (line: string) => void;
+}
+
+export interface Proof {
+  readonly pushInstructions: number;
+  readonly openInstructions: number;
+  /** Static data, heap and C stack at their highest, two channels open, payments under way. */
+  readonly ramBytes: number;
+  readonly jsHeapBytes: number;
+  readonly cStackBytes: number;
+  readonly engineStackSlots: number;
+  readonly imageBytes: number;
+  readonly powerCuts: number;
+  /** Lives of the device, but for the first. */
+  readonly restarts: number;
+  readonly lostSat: number;
+}
+
+/** The whole story on a flash of its own, which is gone afterwards. Throws where something does not hold. */
+export async function prove(image: McuImage, options: ProofOptions): Promise<Proof> {
+  const folder = mkdtempSync(join(tmpdir(), "picobolt-mcu-"));
+  const world = await McuWorld.start(image, folder);
+  try {
+    return await new Story(world, image, options).tell();
+  } finally {
+    await world.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+class Story {
+  /** What the device must have in the end, in millisatoshi. */
+  private expectedMsat = 0;
+  private sold = 0;
+  private restarts = 0;
+
+  constructor(
+    private readonly world: McuWorld,
+    private readonly image: McuImage,
+    private readonly options: ProofOptions,
+  ) {}
+
+  async tell(): Promise<Proof> {
+    const { world } = this;
+    await world.powerOn();
+    await world.connected();
+    this.say("booted from flash, its crypto tested, and talks to the gateway");
+    const before = await world.mcu.figures();
+    await world.open(FUNDING_SAT, GIVEN_MSAT);
+    this.expectedMsat += GIVEN_MSAT;
+    const opened = await world.mcu.figures();
+    this.say("a channel is open: the device has checked its funding by headers and branch");
+    await world.open(FUNDING_SAT, GIVEN_MSAT);
+    this.expectedMsat += GIVEN_MSAT;
+    this.say("a second one");
+    await this.buy();
+    const pushInstructions = await this.measurePush();
+    await this.refund();
+    await world.buyByHtlc(PRODUCT.id);
+    this.expectedMsat += PRODUCT.priceMsat;
+    this.sold++;
+    this.say(`${this.sold} sold by push and HTLC, one refused and given back`);
+    const figures = await world.mcu.figures();
+    await this.cutPower();
+    await this.fillHeap();
+    await this.check();
+    await world.close();
+    this.say("closed by both sides");
+    return {
+      pushInstructions,
+      openInstructions: opened.busyInstructions - before.busyInstructions,
+      ...ramOf(figures),
+      imageBytes: this.image.imageBytes,
+      powerCuts: this.options.powerCuts,
+      restarts: this.restarts,
+      lostSat: 0,
+    };
+  }
+
+  private say(line: string): void {
+    this.options.onProgress?.(line);
+  }
+
+  /** One sale from payment to the word that it was delivered. */
+  private async buy(): Promise<void> {
+    const reference = this.world.push(PRODUCT.id, PRODUCT.priceMsat);
+    this.expectedMsat += PRODUCT.priceMsat;
+    this.sold++;
+    const { delivered, note } = await this.world.outcome(reference);
+    if (!delivered) throw new Error(`a payment was not served: ${note}`);
+  }
+
+  /** The device's work for a push, its delivery included; what it does in the same time without one is taken off. */
+  private async measurePush(): Promise<number> {
+    const { mcu } = this.world;
+    const rest = async () => new Promise((wake) => setTimeout(wake, QUIET_MS));
+    await rest();
+    const idleFrom = await busy(mcu);
+    await rest();
+    const idle = (await busy(mcu)).instructions - idleFrom.instructions;
+    const from = await busy(mcu);
+    for (let i = 0; i < MEASURED_PUSHES; i++) await this.buy();
+    await rest();
+    const to = await busy(mcu);
+    const idleShare = (idle * (to.atMs - from.atMs)) / QUIET_MS;
+    return Math.round((to.instructions - from.instructions - idleShare) / MEASURED_PUSHES);
+  }
+
+  private async refund(): Promise<void> {
+    const reference = this.world.push(NO_PRODUCT, PRODUCT.priceMsat);
+    const { delivered, note } = await this.world.outcome(reference);
+    if (delivered) throw new Error(`what nobody sells was delivered: ${note}`);
+    await this.world.until("the money to come back", () => this.deviceMsat() === this.expectedMsat);
+  }
+
+  /** Power fails at a step of the flash, or at any moment, in the middle of a payment. */
+  private async cutPower(): Promise<void> {
+    const { powerCuts } = this.options;
+    for (let cut = 1; cut <= powerCuts; cut++) {
+      const isInFlash = cut % 2 === 1;
+      const faults = isInFlash ? { failingFlashStep: randomInt(1, FLASH_STEPS) } : {};
+      const became = await this.disturb(faults, true);
+      const where = isInFlash ? " at a step of the flash" : "";
+      this.say(`power cut ${cut} of ${powerCuts}${where}: ${became}`);
+    }
+  }
+
+  /** Memory is full at some allocation: the device starts again by itself. */
+  private async fillHeap(): Promise<void> {
+    const { heapFailures } = this.options;
+    for (let failure = 1; failure <= heapFailures; failure++) {
+      const failingAllocation = randomInt(1, ALLOCATIONS);
+      const became = await this.disturb({ failingAllocation }, false);
+      const { restarts } = await this.world.mcu.figures();
+      this.restarts += restarts;
+      this.say(`full heap ${failure} of ${heapFailures}: ${restarts} restarts, ${became}`);
+    }
+  }
+
+  /** A payment in a life that something is wrong with; afterwards nothing may be lost. */
+  private async disturb(faults: Faults, cutsPower: boolean): Promise<string> {
+    const { world } = this;
+    await world.powerOff();
+    const since = world.events.length;
+    await world.powerOn(faults);
+    const isThere = await world.resumed(since);
+    const reference = isThere ? world.push(PRODUCT.id, PRODUCT.priceMsat) : undefined;
+    if (cutsPower) {
+      await new Promise((wake) => setTimeout(wake, randomInt(20, 1200)));
+      await world.powerOff();
+      await world.powerOn();
+      this.restarts += 2;
+    }
+    const became = reference ? await this.became(reference) : "before the payment";
+    await world.until("the sums to agree", () => this.deviceMsat() === this.expectedMsat);
+    return became;
+  }
+
+  private async became(reference: Uint8Array): Promise<string> {
+    if (!(await this.world.isPaid(reference))) return "nothing was paid";
+    const { delivered } = await this.world.outcome(reference);
+    // A motor that power stopped may have been what brought it down: then the money comes back.
+    if (!delivered) return "given back";
+    this.expectedMsat += PRODUCT.priceMsat;
+    this.sold++;
+    return "delivered";
+  }
+
+  private deviceMsat(): number {
+    return this.world.records().reduce((sum, { base }) => sum + base.toRemoteMsat, 0);
+  }
+
+  private async check(): Promise<void> {
+    await this.world.until("the last update to end", () => this.world.isQuiet);
+    const msat = this.deviceMsat();
+    if (msat === this.expectedMsat) return;
+    throw new Error(`the device has ${msat} msat, ${this.expectedMsat} were expected`);
+  }
+}
+
+async function busy(mcu: McuWorld["mcu"]) {
+  const { busyInstructions } = await mcu.figures();
+  return { instructions: busyInstructions, atMs: Date.now() };
+}
+
+function ramOf(figures: McuFigures) {
+  const { staticBytes, heapPeak, cStackPeak, chunkPeak, slotPeak, engineStackPeak } = figures;
+  return {
+    ramBytes: staticBytes + heapPeak + cStackPeak,
+    jsHeapBytes: chunkPeak + slotPeak,
+    cStackBytes: cStackPeak,
+    engineStackSlots: engineStackPeak,
+  };
+}

@@ -1,0 +1,86 @@
+/** The device as an image for a bare microcontroller (rv32imc, 320 KB of RAM, in QEMU): what its owner and its customers may rely on. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ascii, toHex } from "../../core/primitives/bytes.ts";
+import { encodeFrame, FrameDecoder } from "../../core/transport/framing.ts";
+import { connectSocket } from "../../host-sim/links/socket-link.ts";
+import { buildMcu, type McuImage } from "../../host-sim/mcu/build.ts";
+import { CALL, DONE } from "../../host-sim/mcu/crypto-service.ts";
+import { Mcu } from "../../host-sim/mcu/emulator.ts";
+import { prove } from "../../host-sim/mcu/proof.ts";
+import { encodeSettings } from "../../host-sim/mcu/straps.ts";
+import { decodeParts, encodeParts } from "../../host-sim/xs/parts.ts";
+import { cryptoCases } from "../crypto/native-c/cases.ts";
+
+let image: McuImage;
+
+beforeAll(async () => {
+  image = await buildMcu();
+}, 300_000);
+
+test("is paid, gives back, loses power and memory in the middle of payments, and loses nothing", async () => {
+  const said: string[] = [];
+  const proof = await prove(image, {
+    powerCuts: 5,
+    heapFailures: 2,
+    onProgress: (line) => void said.push(line),
+  });
+  expect(proof.lostSat).toBe(0);
+  expect(proof.powerCuts).toBe(5);
+  // Two lives for each cut; at least one of the failed allocations was one that it could not do without.
+  expect(proof.restarts).toBeGreaterThan(10);
+  expect(said.filter((line) => line.startsWith("power cut"))).toHaveLength(5);
+  // A payment's work was measured, and is no more than a device can do while its customer waits.
+  expect(proof.pushInstructions).toBeGreaterThan(1e6);
+  expect(proof.ramBytes).toBeLessThan(320 * 1024);
+  expect(proof.engineStackSlots).toBeLessThan(768);
+}, 240_000);
+
+describe("its crypto", () => {
+  let folder: string;
+  let mcu: Mcu | undefined;
+
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "picobolt-mcu-crypto-"));
+  });
+  afterAll(async () => {
+    await mcu?.kill();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  test("answers as noble does, byte for byte", async () => {
+    const nothing = { seed: new Uint8Array(32), gatewayId: new Uint8Array(33), products: [] };
+    const settings = encodeSettings({ ...nothing, app: "crypto", toSelfDelay: 1, minimumDepth: 1 });
+    mcu = await Mcu.start(image, folder, { settings });
+    const link = await connectSocket(mcu.uart);
+    let answered: (frame: Uint8Array) => void = () => {};
+    const decoder = new FrameDecoder(8192, (frame) => answered(frame.slice()));
+    link.onBytes = (bytes) => decoder.push(bytes);
+    const call = (method: string, parameters: readonly Uint8Array[]) =>
+      new Promise<string>((resolve) => {
+        answered = (frame) => {
+          const [part] = decodeParts(frame.slice(1));
+          const result = part === undefined ? "undefined" : toHex(part);
+          resolve(frame[0] === DONE ? result : "throws");
+        };
+        const parts = encodeParts([ascii(method), ...parameters]);
+        link.send(encodeFrame([Uint8Array.of(CALL), parts]));
+      });
+    const cases = cryptoCases(20, 6).filter(({ parameters }) =>
+      parameters.every(({ length }) => length < 600),
+    );
+    const methods = new Set(cases.map(({ method }) => method));
+    expect(methods.size).toBe(17);
+    const wrong: string[] = [];
+    // Of the many cases of hashes every fourth.
+    for (const [i, { method, parameters, expected }] of cases.entries()) {
+      if (/sha|hmac|ripemd|crypt/.test(method) && i % 4 !== 0) continue;
+      const is = await call(method, parameters);
+      const must = expected.startsWith("throws") ? "throws" : expected;
+      if (is !== must) wrong.push(`${method} ${parameters.map(toHex)}: ${is}, not ${must}`);
+    }
+    expect(wrong).toEqual([]);
+  }, 120_000);
+});
