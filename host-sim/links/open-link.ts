@@ -1,4 +1,4 @@
-/** Opens a link by its name on a command line: `serial:/dev/ttyUSB0` or `socket:/path`. */
+/** Opens a link by its name on a command line: `serial:/dev/ttyUSB0`, `socket:/path`, `ble:name`, `mqtt://host:port/gateway/device`. */
 import type { Link } from "../../core/ports/link.ts";
 import { connectSocket } from "./socket-link.ts";
 
@@ -13,8 +13,13 @@ export async function openLink(name: string): Promise<Link> {
       return connectSocket(path);
     case "ble":
       return (await import("./ble-link.ts")).openBleLink(path);
+    case "mqtt":
+    case "mqtts":
+      return (await import("../mqtt/mqtt-link.ts")).openMqttLink(name);
     default:
-      throw new Error(`no such link: ${name}; use serial:/dev/… or socket:/path`);
+      throw new Error(
+        `no such link: ${name}; use serial:/dev/…, socket:/path, ble:<name> or mqtt://host:port/<gateway>/<device>`,
+      );
   }
 }
 

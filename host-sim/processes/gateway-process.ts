@@ -1,6 +1,6 @@
 /** The gateway as a process of its own, on a bitcoind that runs already or on a simulated chain inside. */
 import { randomBytes } from "node:crypto";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { ChannelPolicy } from "../../core/channel/context.ts";
@@ -12,12 +12,14 @@ import type { Store } from "../../core/ports/store.ts";
 import { channelId, milliSatoshi, publicKey, satoshi } from "../../core/primitives/brands.ts";
 import { fromHex, toHex } from "../../core/primitives/bytes.ts";
 import type { ChannelType } from "../../core/transactions/terms.ts";
+import { topicName } from "../../core/transport/mqtt-topics.ts";
 import { BitcoindRpc } from "../../gateway/chain/bitcoind/rpc.ts";
 import { BitcoindSource } from "../../gateway/chain/bitcoind/source.ts";
 import { toDisplay } from "../../gateway/chain/bitcoind/units.ts";
 import { BitcoindWallet } from "../../gateway/chain/bitcoind/wallet.ts";
 import { type CryptoPreference, chooseCrypto } from "../../gateway/crypto/choose.ts";
 import { Gateway } from "../../gateway/gateway.ts";
+import { GatewayMqtt } from "../../gateway/links/mqtt.ts";
 import { startSimLab } from "../chain/sim-lab.ts";
 import { ChainDesk } from "../demo/chain-desk.ts";
 import { emitEvent, type JsonObject, type Methods, serveControl } from "./control.ts";
@@ -35,6 +37,8 @@ const { values } = parseArgs({
     "rpc-port": { type: "string" },
     cookie: { type: "string" },
     link: { type: "string", multiple: true },
+    mqtt: { type: "string" },
+    "mqtt-ca": { type: "string" },
     crypto: { type: "string", default: "auto" },
     policy: { type: "string", default: "{}" },
     store: { type: "string", default: "sqlite" },
@@ -114,10 +118,13 @@ async function main(): Promise<void> {
   for (const link of values.link ?? []) {
     await attachLink(gateway, link);
   }
+  const mqtt = values.mqtt ? startMqtt(gateway, values.mqtt) : undefined;
   const timer = setInterval(() => gateway.tick(Date.now()), TICK_MS);
   serveControl({ ...methodsOf(gateway), ...methods }, () => {
     clearInterval(timer);
-    void gateway.stop().finally(() => process.exit(0));
+    void Promise.resolve(mqtt?.close())
+      .then(() => gateway.stop())
+      .finally(() => process.exit(0));
   });
   emitEvent("started", {
     nodeId: toHex(gateway.node.nodeId),
@@ -126,6 +133,23 @@ async function main(): Promise<void> {
     chain: source.name,
     balance: await wallet.balance(),
     payoutScript: toHex(gateway.payout),
+  });
+}
+
+/** Devices come through a broker too: `mqtt://[user:password@]host:port`. */
+function startMqtt(gateway: Gateway, url: string): GatewayMqtt {
+  const caFile = values["mqtt-ca"];
+  return new GatewayMqtt({
+    url,
+    ...(caFile !== undefined && { ca: new Uint8Array(readFileSync(caFile)) }),
+    gateway: topicName(toHex(gateway.node.nodeId)),
+    attach: (link) => gateway.attach(link),
+    isKnown: (device) =>
+      gateway.node.channels().some(({ channel }) => {
+        return channel.kind === "live" && device === topicName(toHex(channel.record.remoteNodeId));
+      }),
+    onPresence: (device, presence) => emitEvent("presence", { device, presence }),
+    onProblem: (text) => emitEvent("alarm", { text }),
   });
 }
 
