@@ -155,7 +155,7 @@ describe("settings that change", () => {
     expect(board.air.advertised).toBe("tea");
   });
 
-  it.each([
+  it.each<readonly [string, Partial<LinkNeeds>]>([
     ["another broker", { mqtt: { host: "other.example", port: 1883 } }],
     ["another password", { mqtt: { ...BROKER, user: "u", password: "p" } }],
     ["a certificate", { mqtt: { ...BROKER, ca: Uint8Array.of(1, 2, 3) } }],
@@ -168,13 +168,11 @@ describe("settings that change", () => {
     const now = board.newest("mqtt:");
     expect(now).not.toBe(old);
     expect(now?.closed).toBeUndefined();
-    expect(now?.remoteNodeId).toEqual("gateway" in change ? MACHINE : GATEWAY);
+    expect(now?.remoteNodeId).toEqual(change.gateway ?? GATEWAY);
     expect(board.broker.clients).toHaveLength(1);
     const { options } = board.broker.clients[0] as (typeof board.broker.clients)[0];
-    expect(options.host).toBe("mqtt" in change ? change.mqtt.host : BROKER.host);
-    expect(options.tls?.ca).toEqual(
-      "ca" in (change.mqtt ?? {}) ? Uint8Array.of(1, 2, 3) : undefined,
-    );
+    expect(options.host).toBe((change.mqtt ?? BROKER).host);
+    expect(options.tls?.ca).toEqual(change.mqtt?.ca);
   });
 
   it("no broker any more: the link ends, and nothing tries to come back", async () => {
