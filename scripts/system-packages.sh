@@ -37,6 +37,7 @@ package_of() {
     "$KEYRING") echo debian-archive-keyring ;;
     qemu-system-riscv32) echo qemu-system-misc ;;
     riscv64-unknown-elf-gcc) echo gcc-riscv64-unknown-elf ;;
+    "$MULTILIB") echo gcc-multilib ;;
     "$PICOLIBC") echo picolibc-riscv64-unknown-elf ;;
     btvirt) package_of_btvirt ;;
     *) echo "$1" ;;
@@ -54,7 +55,9 @@ package_of_btvirt() {
 
 # The microcontroller: what its image is built with, and what it runs in.
 PICOLIBC=/usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs
-MICROCONTROLLER=(qemu-system-riscv32 riscv64-unknown-elf-gcc "$PICOLIBC")
+# Its bytecode is made by a program of 32 bits.
+MULTILIB=/usr/include/x86_64-linux-gnu/gnu/stubs-32.h
+MICROCONTROLLER=("$MULTILIB" qemu-system-riscv32 riscv64-unknown-elf-gcc "$PICOLIBC")
 
 # Installs what is missing of the named commands: as root or by sudo, on Debian and its like.
 require_commands() {

@@ -1,7 +1,8 @@
 /** `npm run mcu`: the device as an image for a bare microcontroller, in an emulator, with a gateway at its UART. */
 import { parseArgs } from "node:util";
 import { buildMcu } from "./build.ts";
-import { type Proof, prove } from "./proof.ts";
+import { prove } from "./proof.ts";
+import { jsonOf, kb, tableOf } from "./report.ts";
 
 const HELP = `npm run mcu -- [options]
 
@@ -61,58 +62,13 @@ function count(option: string, word: string): number {
   throw new Error(`${option} is a number from 0 to 10000, not ${word}`);
 }
 
-/** Also what the bench says of the microcontroller. */
-export function jsonOf(proof: Proof) {
-  return {
-    result: "ok",
-    push_instructions: proof.pushInstructions,
-    open_instructions: proof.openInstructions,
-    ram_bytes: proof.ramBytes,
-    js_heap_bytes: proof.jsHeapBytes,
-    c_stack_bytes: proof.cStackBytes,
-    image_bytes: proof.imageBytes,
-    power_cuts: proof.powerCuts,
-    lost_sat: proof.lostSat,
-  };
-}
-
-function tableOf(proof: Proof): string {
-  const millions = (count: number) => `${(count / 1e6).toFixed(1)} M instructions`;
-  const rows: readonly (readonly [string, string, string])[] = [
-    ["a push, received to delivered", millions(proof.pushInstructions), "aim 15 M"],
-    ["a channel, opened to proven", millions(proof.openInstructions), ""],
-    ["RAM in all, two channels", kb(proof.ramBytes), "aim 128 KB of 320"],
-    ["  JavaScript heap", kb(proof.jsHeapBytes), ""],
-    ["  C stack", kb(proof.cStackBytes), ""],
-    ["  JavaScript stack", `${proof.engineStackSlots} slots`, "of 768"],
-    ["image", kb(proof.imageBytes), "aim 700 KB"],
-    ["power cuts", `${proof.powerCuts}`, ""],
-    ["restarts in all", `${proof.restarts}`, ""],
-    ["lost", `${proof.lostSat} sat`, ""],
-  ];
-  const [wide, middle] = [0, 1].map((i) =>
-    Math.max(...rows.map((row) => (row[i] as string).length)),
-  );
-  return rows
-    .map(([what, figure, aim]) =>
-      `  ${what.padEnd(wide ?? 0)}  ${figure.padEnd(middle ?? 0)}  ${aim}`.trimEnd(),
-    )
-    .join("\n");
-}
-
-function kb(bytes: number): string {
-  return `${Math.round(bytes / 1024)} KB`;
-}
-
-if (import.meta.filename === process.argv[1]) {
-  main().then(
-    (code) => {
-      process.exitCode = code;
-    },
-    (cause: unknown) => {
-      process.stderr.write(`mcu: ${cause instanceof Error ? cause.message : cause}\n`);
-      if (process.env.DEBUG && cause instanceof Error) process.stderr.write(`${cause.stack}\n`);
-      process.exitCode = 1;
-    },
-  );
-}
+main().then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (cause: unknown) => {
+    process.stderr.write(`mcu: ${cause instanceof Error ? cause.message : cause}\n`);
+    if (process.env.DEBUG && cause instanceof Error) process.stderr.write(`${cause.stack}\n`);
+    process.exitCode = 1;
+  },
+);

@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 import { type CryptoPreference, chooseCrypto } from "../../gateway/crypto/choose.ts";
 import { takeFigures } from "./figures.ts";
+import { takeMcuFigures } from "./mcu.ts";
 import { FULL, QUICK } from "./measure.ts";
 import { asJson, asTable } from "./report.ts";
 
@@ -13,5 +14,8 @@ const { values } = parseArgs({
   },
 });
 const crypto = chooseCrypto(values.crypto as CryptoPreference);
+/** A look does without the microcontroller, which takes a minute. */
+const mcu = values.quick ? undefined : await takeMcuFigures();
 const figures = await takeFigures(crypto, values.quick ? QUICK : FULL);
-console.log(values.json ? JSON.stringify(asJson(figures)) : asTable(figures));
+if (values.json) console.log(JSON.stringify({ ...asJson(figures), ...(mcu && { mcu: mcu.json }) }));
+else console.log([asTable(figures), ...(mcu ? ["", mcu.table] : [])].join("\n"));
