@@ -30,6 +30,8 @@ export const SILENT_MS = 60_000;
 /** Datagrams of one device that are looked at: so many at once, and so many each second. */
 export const MAX_BURST = 1_000;
 const PER_SECOND = 500;
+/** No frame to a host is longer: its largest message and the wrapping. */
+const MAX_FRAME_BYTES = 65_535 + 64;
 const PROBLEM_EVERY_MS = 60_000;
 
 export class DeviceLinks {
@@ -55,7 +57,7 @@ export class DeviceLinks {
     if (!about) return;
     if (about.kind === "state") this.state(about.device, payload);
     // A frame is for whoever listens now: a kept one is garbage, or a replay.
-    else if (!isRetained) this.frame(about.device, payload);
+    else if (!isRetained && payload.length <= MAX_FRAME_BYTES) this.frame(about.device, payload);
   }
 
   /** The broker is away. */
