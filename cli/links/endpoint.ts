@@ -51,7 +51,7 @@ async function closeLink(link: Link): Promise<void> {
 
 export function parseEndpoint(words: string): { name: string; nodeId?: PublicKey } {
   const [path = "", id] = words.split("=") as [string?, string?];
-  const name = /^(serial|socket|ble|mqtt):/.test(path) ? path : `serial:${path}`;
+  const name = /^(serial|socket|ble|mqtts?):/.test(path) ? path : `serial:${path}`;
   if (id === undefined) return { name };
   if (!NODE_ID.test(id)) {
     throw new Failure(`"${id}" is no node id: it has 66 hexadecimal digits`, EXIT.usage);
