@@ -1,7 +1,7 @@
 /** A machine on BLE: one customer at a time, the next one told to wait, and nobody who can keep it from the others. */
 import { describe, expect, it } from "vitest";
-import { busyNotice } from "../../../firmware/links/ble-stream.ts";
-import type { AirConnection } from "../../support/ble-air.ts";
+import { BleStream, busyNotice } from "../../../firmware/links/ble-stream.ts";
+import { Air, type AirConnection } from "../../support/ble-air.ts";
 import { BleWorld } from "../../support/ble-world.ts";
 
 /** Who connects by hand and says what the test says. */
@@ -60,10 +60,22 @@ describe("who blocks the machine", () => {
     expect(silent.isOpen).toBe(false);
     expect(world.notes.join()).toContain("silent is sent away: it began no session");
     const again = await connectRaw(world, "silent");
+    expect(world.peripheral.linkName).not.toBe("ble:silent");
     await world.until(() => world.isConnected);
     expect(world.peripheral.linkName).toBe("ble:other");
     expect(again.isOpen).toBe(false);
     expect(other.states.at(-1)?.type).toBe("connected");
+  });
+
+  it("is sent away and comes at once: nobody else is there, and still it waits its 10 seconds", async () => {
+    const world = await BleWorld.make();
+    await connectRaw(world, "silent");
+    await world.until(() => world.peripheral.linkName === undefined);
+    await connectRaw(world, "silent");
+    expect(world.peripheral.linkName).toBeUndefined();
+    await world.pass(10_000);
+    await connectRaw(world, "silent");
+    expect(world.peripheral.linkName).toBe("ble:silent");
   });
 
   it("floods: 32 KB without an answer are enough", async () => {
@@ -99,6 +111,7 @@ describe("who blocks the machine", () => {
     await world.until(() => world.isConnected);
     await world.pass(120_000);
     expect(world.peripheral.linkName).toBe("ble:buyer");
+    expect(world.notes).toEqual([]);
     const waiting = world.shopper("waiting");
     await world.until(() => world.notes.join().includes("others wait"), 3_000);
     await world.until(() => world.peripheral.linkName === "ble:waiting");
@@ -149,6 +162,7 @@ describe("the radio's narrow pipe", () => {
     const world = await BleWorld.make();
     world.shopper("buyer", world.buyer);
     await world.until(() => world.isConnected);
+    const sessions = world.buyer.events("reestablished").length;
     for (let i = 0; i < 5; i++) {
       world.air.jammed = ["up", "down"];
       world.pay(1_000);
@@ -157,6 +171,7 @@ describe("the radio's narrow pipe", () => {
       await world.until(() => world.paid[1] === 1_000 * (i + 1));
     }
     expect(world.air.connections).toHaveLength(1);
+    expect(world.buyer.events("reestablished")).toHaveLength(sessions);
     expect(world.paid).toEqual([5_000, 5_000]);
   });
 
@@ -168,6 +183,30 @@ describe("the radio's narrow pipe", () => {
     await world.until(() => world.peripheral.linkName === undefined, 60_000);
     world.air.clear();
     await world.until(() => world.isConnected);
+  });
+
+  it("holds 16 KB for the radio, in order, and closes beyond", () => {
+    const air = new Air();
+    air.peripheral.advertise("x");
+    const customer = air.connect("customer");
+    const stream = new BleStream(customer.other);
+    let closed = "";
+    stream.onClosed = (reason) => {
+      closed = reason;
+    };
+    const got: number[] = [];
+    customer.onBytes = (bytes) => got.push(...bytes);
+    air.jammed = ["down"];
+    const frames = Array.from({ length: 16 }, (_, i) => new Uint8Array(1_000).fill(i + 1));
+    for (const frame of frames) stream.send(frame);
+    air.clear();
+    air.pump();
+    expect(got).toEqual(frames.flatMap((frame) => [...frame]));
+    expect(stream.isWaiting).toBe(false);
+    air.jammed = ["down"];
+    for (const frame of [...frames, ...frames]) stream.send(frame);
+    expect(closed).toBe("the other side does not take what is sent");
+    expect(customer.isOpen).toBe(false);
   });
 });
 
