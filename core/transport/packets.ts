@@ -9,6 +9,8 @@ export const Kind = {
   noSession: 5,
   whoAreYou: 6,
   card: 7,
+  /** Not of a session: a BLE machine's word to a second customer (docs/LINKS.md). */
+  busy: 8,
 } as const;
 
 /** Set in the first byte of a packet's frame; the other bits are of its number. */

@@ -1,17 +1,15 @@
 /** A BLE connection as a stream link: writes cut to the MTU, small frames sent together, a queue that has an end (docs/LINKS.md "BLE"). */
 import type { Link } from "../../core/ports/link.ts";
 import { encodeFrame } from "../../core/transport/framing.ts";
-import { isPacket } from "../../core/transport/packets.ts";
+import { isPacket, Kind } from "../../core/transport/packets.ts";
 import type { BleConnection } from "./drivers.ts";
 
 /** Bytes that wait for the radio; whoever does not take them is let go. */
 export const MAX_QUEUED_BYTES = 16_384;
-/** The frame that means "another customer is served, come again": no session has this kind, all of them ignore it. */
-const BUSY_KIND = 8;
 
-/** What a device sends to a second customer, alone in one notification. */
+/** "Another customer is served, come again": alone in one notification, and ignored by sessions. */
 export function busyNotice(): Uint8Array {
-  return encodeFrame([Uint8Array.of(BUSY_KIND)]);
+  return encodeFrame([Uint8Array.of(Kind.busy)]);
 }
 
 /** Whether these bytes of a stream are a packet's frame, as only the two ends of a session make them. */
