@@ -97,6 +97,32 @@ describe("openLink", () => {
   });
 });
 
+describe("many machines in one room", () => {
+  it("the one that was named is found, and each customer speaks with its own", async () => {
+    const radio = await startRadio();
+    withRadio(radio);
+    const names = ["vend-1", "vend-2", "vend-3"];
+    const visits = names.map(async (name) => {
+      const peripheral = await blePeripheralDriver(radio.controller());
+      closing.push(() => peripheral.close());
+      peripheral.onConnected = (connection) => {
+        connection.onBytes = () => connection.send(Buffer.from(name));
+      };
+      peripheral.advertise(name);
+    });
+    await Promise.all(visits);
+    const answers = names.map(async (name) => {
+      const link = await openLink(`ble:${name}`);
+      closing.push(() => link.close());
+      return new Promise<string>((tell) => {
+        link.onBytes = (bytes) => tell(Buffer.from(bytes).toString());
+        link.send(Uint8Array.of(1));
+      });
+    });
+    expect(await Promise.all(answers)).toEqual(names);
+  });
+});
+
 describe("a machine that is busy", () => {
   it("says so in one notification, and the customer's link sees no byte of it", async () => {
     const radio = await startRadio();
