@@ -268,8 +268,8 @@ export class Device {
     if (this.options.onService?.(peer, message)) return;
     // A gateway is also a peer that may buy.
     if (equal(peer, this.options.gatewayId)) {
-      if (message.type === "funding_outpoint") return this.funded(message);
-      if (this.chain.receive(message)) return;
+      if (message.type === "funding_outpoint") this.funded(message);
+      if (message.type === "funding_outpoint" || this.chain.receive(message)) return;
     }
     this.guarded(() => this.options.app.onMessage(peer, message));
   }

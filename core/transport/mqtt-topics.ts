@@ -11,8 +11,6 @@ export interface MqttTopics {
 
 const PREFIX = "picobolt/v1";
 const MAX_PART_LENGTH = 64;
-/** Neither a level's end nor a wildcard, and nothing that a broker's access list would trip over. */
-const PART = /^[0-9A-Za-z_.-]+$/;
 
 export const ONLINE = "online";
 export const OFFLINE = "offline";
@@ -57,6 +55,8 @@ function checked(what: string, part: string): string {
   return part;
 }
 
+/** Neither a level's end nor a wildcard, and nothing that a broker's access list would trip over. */
 function isPart(part: string): boolean {
-  return part.length <= MAX_PART_LENGTH && PART.test(part);
+  // Here and not beside the constants: an expression at module level stays writable in a frozen image.
+  return part.length <= MAX_PART_LENGTH && /^[0-9A-Za-z_.-]+$/.test(part);
 }

@@ -63,7 +63,6 @@ export function firstLink(
   });
 }
 
-
 /** The link again, with which the search ends. */
 function oneLife(link: Link, central: BleCentral, onGone: () => void): Link {
   const seen: Link = {
