@@ -5,9 +5,11 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -15,6 +17,11 @@
 #ifndef AF_ALG
 #define AF_ALG 38
 #endif
+
+/* Whoever started it may be killed: the emulator does not outlive it. */
+__attribute__((constructor)) static void end_with_parent(void) {
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
 
 static const char fixed_prefix[] = "/tmp/bt-server-";
 
