@@ -17,6 +17,8 @@ import { createVirtualBoard, type VirtualBoard } from "./virtual-board.ts";
 const HELP = `usage: device-process --folder DIR [options]
 
   --serial serial:/path   a UART, by the name of a link on this host; may be repeated
+  --ble FOLDER            a BLE radio: the folder of a virtual one's sockets
+  --mqtt                  an MQTT client; the settings name the broker
   --motors N              motors of the machine (default 4)
   --pulses-per-second N   the meter's, while the relay is closed
   --jam-every N           every N-th product gets stuck
@@ -30,6 +32,8 @@ const { values } = parseArgs({
   options: {
     folder: { type: "string" },
     serial: { type: "string", multiple: true, default: [] },
+    ble: { type: "string" },
+    mqtt: { type: "boolean", default: false },
     motors: { type: "string", default: "4" },
     "pulses-per-second": { type: "string", default: "0" },
     "jam-every": { type: "string", default: "0" },
@@ -55,7 +59,18 @@ function imageOf(): Image {
 
 async function driversOf(): Promise<LinkDrivers> {
   const serial = await Promise.all(values.serial.map(async (name) => openLink(name)));
-  return { serial: serial.map(serialDriverOf) };
+  return {
+    serial: serial.map(serialDriverOf),
+    ...(values.ble !== undefined && { blePeripheral: await bleDriver(values.ble) }),
+    ...(values.mqtt && { mqtt: (await import("../mqtt/mqtt-driver.ts")).mqttDriver() }),
+  };
+}
+
+/** The stacks are native and large: only who asks for a radio loads them. */
+async function bleDriver(folder: string) {
+  const { blePeripheralDriver } = await import("../ble/bleno-peripheral.ts");
+  const { VirtualRadio } = await import("../ble/virtual-radio.ts");
+  return blePeripheralDriver(VirtualRadio.at(folder));
 }
 
 async function main(): Promise<void> {
