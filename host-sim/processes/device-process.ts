@@ -47,6 +47,8 @@ const { values } = parseArgs({
     products: { type: "string", default: "[]" },
     policy: { type: "string", default: "{}" },
     seed: { type: "string" },
+    /** How long a product takes from the motor to the sensor. */
+    "fall-ms": { type: "string", default: "0" },
     "ping-ms": { type: "string", default: "1000" },
     "dead-ms": { type: "string", default: "3000" },
   },
@@ -76,7 +78,10 @@ function makeApp(name: string): App {
 /** Always a product falls; the counter at its sensor is a file, which a power cut does not reset. */
 function virtualMotor(counter: string) {
   const fallen = () => (existsSync(counter) ? Number(readFileSync(counter, "utf8")) : 0);
-  const deliver = async () => writeFileSync(counter, String(fallen() + 1));
+  const deliver = async () => {
+    await new Promise((wake) => setTimeout(wake, Number(values["fall-ms"])));
+    writeFileSync(counter, String(fallen() + 1));
+  };
   return { deliver, fallen };
 }
 

@@ -45,6 +45,8 @@ export class Shop {
       "device-process.ts",
       ...["--folder", join(shop.folder, "machine"), "--name", "coffee", "--app", "vending"],
       ...["--gateway", shop.gatewayId, "--products", JSON.stringify(PRODUCTS)],
+      // Time enough for whoever wants to be in the middle of it.
+      ...["--fall-ms", "300"],
       ...["--link", `${inner.ends[1]}=${shop.gatewayId}`, "--link", till.ends[0]],
     ]);
     shop.machineId = await shop.started(1);
