@@ -17,6 +17,8 @@ import "./natives.ts";
 import { decodeSettings, type McuSettings } from "./straps.ts";
 
 const SECTOR_BYTES = 4096;
+/** Of `resetReason`. */
+const AFTER_POWER = 0;
 /** 16 bytes of RAM each, for credits and for debits. */
 const REFERENCE_WINDOW = 256;
 /** From the motor's pulse until the product passes the sensor, and for how long it does. */
@@ -48,6 +50,8 @@ export function start(): Running {
     })
     .catch((cause: unknown) => {
       board.print(`start failed: ${cause instanceof Error ? cause.message : cause}`);
+      // Once more: memory may have been short. What fails twice stays off, without its keys.
+      if (board.resetReason() === AFTER_POWER) board.restart();
     });
   return {
     onBytes: (bytes) => uart.onBytes(new Uint8Array(bytes)),

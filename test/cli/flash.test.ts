@@ -101,7 +101,8 @@ describe("a board is flashed", () => {
   test("a line that carries noise at the fast rate is used at the slow one", async () => {
     await plugIn({ faults: { maxBaud: 460_800 } });
     const { code, last, stderr } = await picobolt(flashWords(image()));
-    expect(stderr).toContain("the line does not carry 921600 baud");
+    // Noise is told from silence only where some of it looks like an answer.
+    expect(stderr).toMatch(/does not carry 921600 baud|failed at 921600 baud/);
     expect(last).toMatchObject({ ok: true, baud: 115200 });
     expect(code).toBe(0);
   });
