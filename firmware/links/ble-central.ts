@@ -48,6 +48,8 @@ export function isNamed(wanted: string): (found: BleFound) => boolean {
 export class BleCentral {
   private readonly backoff: Backoff;
   private isRunning = false;
+  /** Counts the starts: what an earlier one began ends without effect. */
+  private run = 0;
   private link: BleStream | undefined;
   private stopScan = () => {};
   private cancel = () => {};
@@ -63,6 +65,7 @@ export class BleCentral {
   start(): void {
     if (this.isRunning) return;
     this.isRunning = true;
+    this.run++;
     this.search();
   }
 
@@ -104,12 +107,14 @@ export class BleCentral {
 
   private async connect(found: BleFound): Promise<void> {
     this.tell({ type: "connecting", found });
+    const { run } = this;
+    const isCurrent = () => this.isRunning && this.run === run;
     try {
       const connection = await this.options.driver.connect(found.address);
-      if (this.isRunning) this.use(new BleStream(connection), found);
+      if (isCurrent()) this.use(new BleStream(connection), found);
       else connection.close();
     } catch (cause) {
-      this.again(cause instanceof Error ? cause.message : String(cause));
+      if (isCurrent()) this.again(cause instanceof Error ? cause.message : String(cause));
     }
   }
 

@@ -71,10 +71,20 @@ export class BleStream implements Link {
     this.isPumping = true;
     while (this.isOpen && this.waiting.length > 0) {
       const piece = this.nextPiece(this.connection.maxWrite);
-      if (!this.connection.send(piece)) break;
+      if (!this.isTaken(piece)) break;
       this.drop(piece.length);
     }
     this.isPumping = false;
+  }
+
+  /** A stack that fails ends the link: the payment goes on over the next one. */
+  private isTaken(piece: Uint8Array): boolean {
+    try {
+      return this.connection.send(piece);
+    } catch (cause) {
+      this.closeFor(`the radio failed: ${cause instanceof Error ? cause.message : String(cause)}`);
+      return false;
+    }
   }
 
   /** A view of the first frame, or a copy where several fit. */

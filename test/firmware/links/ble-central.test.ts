@@ -112,6 +112,26 @@ describe("when it does not work", () => {
     expect(buyer.links.length).toBe(5);
   });
 
+  it("stopped and started while it connects, it has one link", async () => {
+    const air = airWith("vend-7");
+    const inner = air.central("b");
+    const answers: (() => void)[] = [];
+    const buyer = new Buyer({
+      scan: (onFound) => inner.scan(onFound),
+      connect: (address) =>
+        new Promise((resolve) => answers.push(() => resolve(inner.connect(address)))),
+    });
+    await breath();
+    buyer.central.stop();
+    buyer.central.start();
+    await breath();
+    expect(answers).toHaveLength(2);
+    for (const answer of answers) answer();
+    await buyer.pass(200);
+    expect(buyer.links).toHaveLength(1);
+    expect(air.connections.filter(({ isOpen }) => isOpen)).toHaveLength(1);
+  });
+
   it("stopped, it leaves the machine and looks no more", async () => {
     const air = airWith("vend-7");
     const buyer = new Buyer(air.central("b"));

@@ -185,6 +185,22 @@ describe("the radio's narrow pipe", () => {
     await world.until(() => world.isConnected);
   });
 
+  it("a stack that fails ends the link, with its words", () => {
+    const air = new Air();
+    air.peripheral.advertise("x");
+    const customer = air.connect("customer");
+    customer.other.send = () => {
+      throw new Error("no buffers");
+    };
+    const stream = new BleStream(customer.other);
+    const closed: string[] = [];
+    stream.onClosed = (reason) => closed.push(reason);
+    stream.send(Uint8Array.of(1));
+    stream.send(Uint8Array.of(2));
+    expect(closed).toEqual(["the radio failed: no buffers"]);
+    expect(customer.isOpen).toBe(false);
+  });
+
   it("holds 16 KB for the radio, in order, and closes beyond", () => {
     const air = new Air();
     air.peripheral.advertise("x");
