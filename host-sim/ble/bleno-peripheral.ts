@@ -92,6 +92,7 @@ class Peripheral implements BlenoPeripheral {
     for (const handle of [...this.connections.keys()]) this.end(handle, "the radio is off");
     this.bleno.removeAllListeners();
     this.bleno.stop();
+    this.bleno._bindings._hci.pollIsDevUp = () => {};
   }
 
   private uart(): object {

@@ -48,7 +48,11 @@ export interface Bleno extends EventEmitter {
       maxMtu: number;
       readonly _connections: ReadonlyMap<number, { readonly mtu: number }>;
     };
-    readonly _hci: { readonly _aclOutQueue: readonly unknown[] };
+    readonly _hci: {
+      readonly _aclOutQueue: readonly unknown[];
+      /** Each second, for good: who stops the stack replaces it, or the process never ends. */
+      pollIsDevUp: () => void;
+    };
   };
 }
 

@@ -22,6 +22,7 @@ test("--json: one object on stdout, every figure positive", { timeout: 240_000 }
     record_bytes: positive,
     flash_bytes_per_payment: positive,
     xs: { push_compute: positive },
+    ble: { result: "passed", mtu: 247, round_trips: positive, round_trips_budget: 3 },
     crypto: expect.stringMatching(/^(libsecp256k1|noble)$/),
   });
 });
@@ -31,4 +32,7 @@ test("the table names the provider and what is included", { timeout: 240_000 }, 
   expect(stdout).toMatch(/crypto by (libsecp256k1|noble)/);
   expect(stdout).toContain("BOLT 8 encryption");
   expect(stdout).toMatch(/push, one payment +[\d,]+ +[\d,]+ +[\d,]+ +\d\.\d\dx/);
+  expect(stdout).toMatch(
+    /a push over BLE at MTU 247[^\n]*\n +round trips[^\n]* [1-3] \(budget 3\)\n/,
+  );
 });

@@ -1,6 +1,7 @@
 /** `npm run bench`: how fast, how small; `--json` prints one object, `--quick` is for a look, `--crypto noble` for the slow provider. */
 import { parseArgs } from "node:util";
 import { type CryptoPreference, chooseCrypto } from "../../gateway/crypto/choose.ts";
+import { takeBleFigures } from "./ble-figures.ts";
 import { takeFigures } from "./figures.ts";
 import { takeMcuFigures } from "./mcu.ts";
 import { FULL, QUICK } from "./measure.ts";
@@ -17,5 +18,10 @@ const crypto = chooseCrypto(values.crypto as CryptoPreference);
 /** A look does without the microcontroller, which takes a minute. */
 const mcu = values.quick ? undefined : await takeMcuFigures();
 const figures = await takeFigures(crypto, values.quick ? QUICK : FULL);
-if (values.json) console.log(JSON.stringify({ ...asJson(figures), ...(mcu && { mcu: mcu.json }) }));
-else console.log([asTable(figures), ...(mcu ? ["", mcu.table] : [])].join("\n"));
+const ble = await takeBleFigures();
+if (values.json) {
+  const device = mcu && { mcu: mcu.json };
+  console.log(JSON.stringify({ ...asJson(figures), ble: ble.json, ...device }));
+} else {
+  console.log([asTable(figures), "", ble.table, ...(mcu ? ["", mcu.table] : [])].join("\n"));
+}
