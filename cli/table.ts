@@ -8,7 +8,7 @@ interface Entry {
 
 export const COMMANDS: Readonly<Record<string, Entry>> = {
   devices: {
-    summary: "list serial ports and what answers on each",
+    summary: "list serial ports or BLE machines, and who answers on each",
     load: async () => (await import("./commands/devices.ts")).devices,
   },
   flash: {
@@ -78,5 +78,9 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   pay: {
     summary: "buy at a machine, from a wallet in a folder",
     load: async () => (await import("./commands/pay.ts")).pay,
+  },
+  virtual: {
+    summary: "run machines that are not there, and buy from them",
+    load: async () => (await import("./commands/virtual.ts")).virtual,
   },
 };

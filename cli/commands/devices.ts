@@ -1,21 +1,25 @@
-/** `picobolt devices`: the serial ports of this machine, and what answers on each. */
+/** `picobolt devices`: the serial ports of this machine or the BLE machines nearby, and who answers on each. */
 import type { Link } from "../../core/ports/link.ts";
 import type { Command, Context, Options } from "../command.ts";
 import { EXIT, Failure, messageOf } from "../failure.ts";
-import { openNamed } from "../links/endpoint.ts";
+import { findBleMachines } from "../links/ble-machines.ts";
+import { closeLink, openNamed, parseEndpoint } from "../links/endpoint.ts";
 import { describeIdentity, type Identity, identify } from "../links/identify.ts";
-import { openPort } from "../ports/open-port.ts";
-import { explainPortError } from "../ports/port-errors.ts";
-import { PortLink } from "../ports/port-link.ts";
 import { listSerialPorts } from "../ports/serial-ports.ts";
 
 const DEFAULT_TIMEOUT_MS = 1500;
+/** Machines advertise a few times a second, and the radio listens now and then. */
+const DEFAULT_SEARCH_MS = 4000;
 
 export const devices: Command = {
   configure(parser) {
     parser
+      .option("--ble", "machines nearby over Bluetooth LE")
       .option("--port <path...>", "look at these ports alone: ttys, ptys, socket:<path>")
-      .option("--timeout <ms>", `how long to wait for an answer (default ${DEFAULT_TIMEOUT_MS})`);
+      .option(
+        "--timeout <ms>",
+        `how long to wait for an answer (default ${DEFAULT_TIMEOUT_MS}), with --ble for machines (default ${DEFAULT_SEARCH_MS})`,
+      );
   },
   examples: [
     "picobolt devices",
@@ -35,16 +39,48 @@ interface Found {
 
 async function run(context: Context, _args: readonly string[], options: Options): Promise<void> {
   const { out } = context;
-  const timeoutMs = Number(options.timeout ?? DEFAULT_TIMEOUT_MS);
-  if (!(timeoutMs > 0)) throw new Failure("--timeout must be a number of milliseconds", EXIT.usage);
-  const named = options.port as readonly string[] | undefined;
-  const places = named?.map((path) => ({ path, description: "" })) ?? (await listSerialPorts());
-  const found = await Promise.all(places.map((place) => look(place, timeoutMs)));
-  for (const one of found) out.line(textOf(one), jsonOf(one));
-  if (found.length === 0) {
-    out.text("nothing found: plug a device in, or name a port with --port");
+  const given = options.timeout === undefined ? undefined : Number(options.timeout);
+  if (given !== undefined && !(given > 0)) {
+    throw new Failure("--timeout must be a number of milliseconds", EXIT.usage);
   }
+  const named = options.port as readonly string[] | undefined;
+  const isBle = options.ble === true;
+  const tell = (one: Found) => out.line(textOf(one), jsonOf(one));
+  const found: Found[] = [];
+  if (!isBle || named) {
+    const places = named?.map((path) => ({ path, description: "" })) ?? (await listSerialPorts());
+    const timeoutMs = given ?? DEFAULT_TIMEOUT_MS;
+    found.push(...(await Promise.all(places.map((place) => look(place, timeoutMs)))));
+    for (const one of found) tell(one);
+  }
+  if (isBle) found.push(...(await nearby(context, given ?? DEFAULT_SEARCH_MS, tell)));
+  if (found.length === 0) out.text(isBle ? NOBODY_NEARBY : NOTHING_PLUGGED_IN);
   out.result({ found: found.length, answering: found.filter(({ identity }) => identity).length });
+}
+
+const NOTHING_PLUGGED_IN =
+  "nothing found: plug a device in, name a port with --port, or look around with --ble";
+const NOBODY_NEARBY =
+  "no BLE machine is in reach: is it on? One that serves a customer may not be seen meanwhile";
+
+async function nearby(
+  { out, atEnd }: Context,
+  searchMs: number,
+  tell: (one: Found) => void,
+): Promise<readonly Found[]> {
+  out.note(`looking for BLE machines for ${searchMs / 1000} s …`);
+  const found: Found[] = [];
+  for await (const { endpoint, address, identity, problem } of findBleMachines(searchMs, atEnd)) {
+    const one: Found = {
+      port: endpoint,
+      description: address,
+      ...(identity && { identity }),
+      ...(problem && { problem }),
+    };
+    found.push(one);
+    tell(one);
+  }
+  return found;
 }
 
 async function look(
@@ -53,14 +89,13 @@ async function look(
 ): Promise<Found> {
   let link: Link | undefined;
   try {
-    link = /^(socket|ble):/.test(path) ? await openNamed(path) : new PortLink(await openPort(path));
+    link = await openNamed(parseEndpoint(path).name);
     const identity = await identify(link, timeoutMs);
     return { port: path, description, ...(identity && { identity }) };
   } catch (cause) {
-    const problem = await explainPortError(path, cause);
-    return { port: path, description, problem: problem ?? messageOf(cause) };
+    return { port: path, description, problem: messageOf(cause) };
   } finally {
-    link?.close();
+    if (link) await closeLink(link);
   }
 }
 

@@ -20,8 +20,11 @@ export interface Endpoint {
 
 const NODE_ID = /^0[23][0-9a-f]{64}$/;
 const SERIAL = "serial:";
-/** A socket takes them at once. */
+/** A socket takes them at once, a radio when its turn comes. */
 const LAST_WORDS_MS = 30;
+const LAST_WORDS_BY_RADIO_MS = 150;
+/** This process does not end before the machine has heard of it, or the machine keeps the place for it. */
+const RADIO_OFF_MS = 350;
 const IDENTITY_TIMEOUT_MS = 4000;
 
 /** Opens the link and learns who is at its other end. */
@@ -43,11 +46,15 @@ export async function openEndpoint(
 }
 
 /** Last words first: see PortLink.drained. */
-async function closeLink(link: Link): Promise<void> {
+export async function closeLink(link: Link): Promise<void> {
+  const isRadio = link.name.startsWith("ble:");
   if (link instanceof PortLink) await link.drained();
-  else await new Promise((wake) => setTimeout(wake, LAST_WORDS_MS));
+  else await sleep(isRadio ? LAST_WORDS_BY_RADIO_MS : LAST_WORDS_MS);
   link.close();
+  if (isRadio) await sleep(RADIO_OFF_MS);
 }
+
+const sleep = (ms: number) => new Promise((wake) => setTimeout(wake, ms));
 
 export function parseEndpoint(words: string): { name: string; nodeId?: PublicKey } {
   const [path = "", id] = words.split("=") as [string?, string?];

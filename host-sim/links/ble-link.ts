@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import type { Link } from "../../core/ports/link.ts";
 import { BleCentral, isNamed } from "../../firmware/links/ble-central.ts";
 import type { BleCentralDriver } from "../../firmware/links/drivers.ts";
-import { bleCentralDriver } from "../ble/noble-central.ts";
+import { bleCentralDriver, type NobleCentral } from "../ble/noble-central.ts";
 import { realClock } from "../ble/real-clock.ts";
 import { VirtualRadio } from "../ble/virtual-radio.ts";
 
@@ -14,10 +14,15 @@ const OPEN_MS = 45_000;
 const SETTLE_MS = 150;
 const PARTING_MS = 300;
 
+/** This host's radio, powered on. */
+export function hostCentral(): Promise<NobleCentral> {
+  const folder = process.env[RADIO_VARIABLE];
+  return bleCentralDriver(folder ? VirtualRadio.at(folder) : "host");
+}
+
 /** The first connection to the machine; it closes with it. */
 export async function openBleLink(machine: string): Promise<Link> {
-  const folder = process.env[RADIO_VARIABLE];
-  const driver = await bleCentralDriver(folder ? VirtualRadio.at(folder) : "host");
+  const driver = await hostCentral();
   try {
     return await firstLink(driver, machine, () => driver.close());
   } catch (cause) {
