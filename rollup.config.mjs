@@ -119,4 +119,9 @@ export default [
     format: "iife",
     name: "picoboltDevice",
   }),
+  bundle("host-sim/virtual/xs-program.ts", {
+    file: "dist/xs/program.js",
+    format: "iife",
+    name: "picoboltProgram",
+  }),
 ];

@@ -5,14 +5,14 @@ import { parseArgs } from "node:util";
 import { toHex } from "../../core/primitives/bytes.ts";
 import type { Image } from "../../firmware/board.ts";
 import type { LinkDrivers } from "../../firmware/links/drivers.ts";
-import { type Program, startProgram } from "../../firmware/program.ts";
+import { type ProgramEvents, startProgram } from "../../firmware/program.ts";
 import { type CryptoPreference, chooseCrypto } from "../../gateway/crypto/choose.ts";
 import { openLink } from "../links/open-link.ts";
 import { serialDriverOf } from "../links/serial-driver.ts";
 import { emitEvent, type JsonObject, serveControl } from "../processes/control.ts";
 import { channelEventJson, plain } from "../processes/node-events.ts";
 import { Mechanics } from "./mechanics.ts";
-import { createVirtualBoard, type VirtualBoard } from "./virtual-board.ts";
+import { createVirtualBoard, RESTART_CODE, type VirtualBoard } from "./virtual-board.ts";
 
 const HELP = `usage: device-process --folder DIR [options]
 
@@ -25,7 +25,8 @@ const HELP = `usage: device-process --folder DIR [options]
   --clock-error SECONDS   the wall clock is wrong by that; "none": there is no clock
   --network NAME          default regtest
   --release-key HEX       whose signature updates need
-  --crypto noble|libsecp256k1|auto
+  --engine node|xs        who runs the program; xs is the engine of a microcontroller, with its crypto in C
+  --crypto noble|libsecp256k1|auto   of the Node engine
 `;
 
 const { values } = parseArgs({
@@ -42,6 +43,7 @@ const { values } = parseArgs({
     "release-key": { type: "string" },
     version: { type: "string", default: "0.2.0" },
     "image-number": { type: "string", default: "1" },
+    engine: { type: "string", default: "node" },
     crypto: { type: "string", default: "auto" },
     help: { type: "boolean", default: false },
   },
@@ -95,26 +97,61 @@ async function main(): Promise<void> {
     print: (line) => emitEvent("line", { line }),
     clockErrorSeconds: error === "none" ? undefined : Number(error),
   });
-  const program = await startProgram(board, imageOf(), {
-    onChannelEvent: (id, event) =>
-      emitEvent("channel", { id: toHex(id), ...channelEventJson(event) }),
-    onApp: (event) => emitEvent("app", plain(event) as JsonObject),
-    onPeer: (peer, state, reason) =>
-      emitEvent("peer", { peer: toHex(peer), state, reason: reason ?? "" }),
-    onTip: (height, isSynced) => emitEvent("tip", { height, isSynced }),
-    onAlarm: (text) => emitEvent("alarm", { text }),
-  });
-  serveControl(methodsOf(program, board, mechanics), () => {
-    program.stop();
-    mechanics.stop();
-    // An orderly end is a restart to the program, not a loss of power.
-    writeFileSync(join(folder, "reset-reason"), "restart");
-    process.exit(0);
-  });
-  emitEvent("started", { nodeId: toHex(program.nodeId), isClaimed: program.isClaimed });
+  const { engine } = values;
+  if (engine !== "node" && engine !== "xs") {
+    throw new Error(`there is no engine "${engine}": node and xs are`);
+  }
+  const program = engine === "xs" ? await inXs(board, folder) : await inNode(board);
+  serveControl(methodsOf(program, board, mechanics), () => void end(program, mechanics, folder));
+  emitEvent("started", { nodeId: toHex(program.nodeId), isClaimed: await program.isClaimed() });
 }
 
-function methodsOf(program: Program, board: VirtualBoard, mechanics: Mechanics) {
+/** The program in either engine. */
+interface Running {
+  readonly nodeId: Uint8Array;
+  isClaimed(): boolean | Promise<boolean>;
+  stop(): void | Promise<void>;
+}
+
+const events: ProgramEvents = {
+  onChannelEvent: (id, event) =>
+    emitEvent("channel", { id: toHex(id), ...channelEventJson(event) }),
+  onApp: (event) => emitEvent("app", plain(event) as JsonObject),
+  onPeer: (peer, state, reason) =>
+    emitEvent("peer", { peer: toHex(peer), state, reason: reason ?? "" }),
+  onTip: (height, isSynced) => emitEvent("tip", { height, isSynced }),
+  onAlarm: (text) => emitEvent("alarm", { text }),
+};
+
+async function inNode(board: VirtualBoard): Promise<Running> {
+  const program = await startProgram(board, imageOf(), events);
+  return {
+    nodeId: program.nodeId,
+    isClaimed: () => program.isClaimed,
+    stop: () => program.stop(),
+  };
+}
+
+async function inXs(board: VirtualBoard, folder: string): Promise<Running> {
+  const { XsProgram } = await import("./xs-engine.ts");
+  // As a board whose engine has aborted: it starts again, and knows why.
+  const onCrash = (cause: Error) => {
+    process.stderr.write(`${cause.message}\n`);
+    writeFileSync(join(folder, "reset-reason"), "crash");
+    process.exit(RESTART_CODE);
+  };
+  return await XsProgram.start({ board, image: imageOf(), events, onCrash });
+}
+
+async function end(program: Running, mechanics: Mechanics, folder: string): Promise<void> {
+  await program.stop();
+  mechanics.stop();
+  // An orderly end is a restart to the program, not a loss of power.
+  writeFileSync(join(folder, "reset-reason"), "restart");
+  process.exit(0);
+}
+
+function methodsOf(program: Running, board: VirtualBoard, mechanics: Mechanics) {
   return {
     press: ({ pin, ms }: JsonObject) => mechanics.press((pin as string) ?? "button", ms as number),
     set: ({ pin, on }: JsonObject) => mechanics.set(pin as string, on as boolean),
@@ -125,9 +162,9 @@ function methodsOf(program: Program, board: VirtualBoard, mechanics: Mechanics) 
       pulses: mechanics.pulses,
       levels: Object.fromEntries(mechanics.names.map((name) => [name, mechanics.read(name)])),
     }),
-    info: () => ({
+    info: async () => ({
       nodeId: toHex(program.nodeId),
-      isClaimed: program.isClaimed,
+      isClaimed: await program.isClaimed(),
       bytesProgrammed: board.records.bytesProgrammed,
       eraseCycles: Math.max(...board.records.eraseCounts),
     }),

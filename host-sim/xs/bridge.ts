@@ -4,12 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ascii, plain } from "../../core/primitives/bytes.ts";
-import {
-  bundleDeviceScripts,
-  bundleXsScripts,
-  type DeviceScripts,
-  type XsScripts,
-} from "./bundle.ts";
+import type { DeviceScripts, XsScripts } from "./bundle.ts";
 import { decodeParts, encodeParts } from "./parts.ts";
 import { type XsMeter, XsWorker, type XsWorkerOptions } from "./worker.ts";
 
@@ -49,7 +44,11 @@ export class XsBridge {
   readonly #worker: XsWorker;
 
   static async start(options: XsBridgeOptions = {}): Promise<XsBridge> {
-    const { scripts = await bundleXsScripts(), host = {}, ...workerOptions } = options;
+    const {
+      scripts = await (await bundler()).bundleXsScripts(),
+      host = {},
+      ...workerOptions
+    } = options;
     const onIssue = (request: Uint8Array) => answerIssue(host, request);
     const worker = await XsWorker.start({ ...workerOptions, onIssue });
     return XsBridge.#load(worker, async () => {
@@ -59,11 +58,27 @@ export class XsBridge {
     });
   }
 
+  /** A worker with one script, whose program serves the calls. */
+  static async startScript(
+    script: string,
+    { host = {}, ...options }: Omit<XsBridgeOptions, "scripts">,
+  ): Promise<XsBridge> {
+    const onIssue = (request: Uint8Array) => answerIssue(host, request);
+    const worker = await XsWorker.start({ ...options, onIssue });
+    return XsBridge.#load(worker, async () => {
+      await worker.evaluate(script);
+    });
+  }
+
   /** A worker with the device's own bundle as an ES module, and no more than its node to call. */
   static async startDevice(
     options: Omit<XsBridgeOptions, "scripts"> & { readonly scripts?: DeviceScripts } = {},
   ): Promise<XsBridge> {
-    const { scripts = await bundleDeviceScripts(), host = {}, ...workerOptions } = options;
+    const {
+      scripts = await (await bundler()).bundleDeviceScripts(),
+      host = {},
+      ...workerOptions
+    } = options;
     const onIssue = (request: Uint8Array) => answerIssue(host, request);
     const worker = await XsWorker.start({ ...workerOptions, onIssue });
     const folder = await mkdtemp(join(tmpdir(), "picobolt-xs-"));
@@ -115,6 +130,11 @@ export class XsBridge {
   close(): Promise<void> {
     return this.#worker.close();
   }
+}
+
+/** Rollup is large: only who bundles loads it. */
+function bundler() {
+  return import("./bundle.ts");
 }
 
 function answerIssue(host: HostFunctions, request: Uint8Array): Uint8Array {

@@ -50,6 +50,11 @@ export async function bundleDeviceScripts(): Promise<DeviceScripts> {
   return { core: core.code, agent: agent.code };
 }
 
+/** The whole program of a device on a board that Node has (host-sim/virtual/xs-program.ts). */
+export async function bundleProgramScript(): Promise<string> {
+  return (await generate("dist/xs/program.js")).code;
+}
+
 async function generate(file: string, extraPlugins: readonly Plugin[] = []): Promise<CoreModule> {
   const config = fileURLToPath(new URL("../../rollup.config.mjs", import.meta.url));
   const { options } = await loadConfigFile(config, { silent: true });

@@ -1,10 +1,11 @@
-/** Structured values across the bridge: JSON in which a byte string stands as "0x" and its hexadecimal digits. Runs on both sides. */
+/** Structured values across the bridge: JSON in which a byte string stands as "0x" and its hexadecimal digits, and a text that looks like one behind a "'". Runs on both sides. */
 
 /** ASCII alone crosses: other characters are written as JSON escapes. */
 export function encodeValue(value: unknown): Uint8Array {
-  const json = JSON.stringify(value, (_key, item) =>
-    item instanceof Uint8Array ? hexOf(item) : item,
-  );
+  const json = JSON.stringify(value, (_key, item) => {
+    if (item instanceof Uint8Array) return hexOf(item);
+    return typeof item === "string" && mustBeMarked(item) ? `'${item}` : item;
+  });
   const out: number[] = [];
   for (let i = 0; i < json.length; i++) {
     const code = json.charCodeAt(i);
@@ -17,9 +18,15 @@ export function encodeValue(value: unknown): Uint8Array {
 export function decodeValue(bytes: Uint8Array): unknown {
   let json = "";
   for (const byte of bytes) json += String.fromCharCode(byte);
-  return JSON.parse(json, (_key, item) =>
-    typeof item === "string" && item.startsWith("0x") ? bytesOf(item) : item,
-  );
+  return JSON.parse(json, (_key, item) => {
+    if (typeof item !== "string") return item;
+    if (item.startsWith("0x")) return bytesOf(item);
+    return item.startsWith("'") ? item.slice(1) : item;
+  });
+}
+
+function mustBeMarked(text: string): boolean {
+  return text.startsWith("0x") || text.startsWith("'");
 }
 
 function hexOf(bytes: Uint8Array): string {
