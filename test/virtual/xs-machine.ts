@@ -1,0 +1,129 @@
+/** A machine of the tests whose program runs in XS: its process, its cables, and a gateway with a chain inside. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { nobleCrypto } from "../../core/crypto/noble.ts";
+import { formatPublicKey, masterKey, toExtendedPublicKey } from "../../core/keys/bip32.ts";
+import { Cable } from "../../host-sim/links/cable.ts";
+import { ControlledProcess, type JsonObject } from "../../host-sim/processes/control.ts";
+import { picobolt, type Ran } from "../cli/run-picobolt.ts";
+
+const TSX = [process.execPath, "--import", "tsx"];
+const DEVICE = new URL("../../host-sim/virtual/device-process.ts", import.meta.url).pathname;
+const GATEWAY = new URL("../../host-sim/processes/gateway-process.ts", import.meta.url).pathname;
+
+export class XsMachine {
+  readonly folder = mkdtempSync(join(tmpdir(), "picobolt-xs-machine-"));
+  readonly home = join(this.folder, "home");
+  readonly told: JsonObject[] = [];
+  device!: ControlledProcess;
+  gatewayId = "";
+  gateway!: ControlledProcess;
+  private till!: Cable;
+  private uplink!: Cable;
+  private payerCable!: Cable;
+
+  /** `more` words for the device's process. */
+  private constructor(private readonly more: readonly string[]) {}
+
+  static async make(...more: readonly string[]): Promise<XsMachine> {
+    const machine = new XsMachine(more);
+    const { folder } = machine;
+    [machine.till, machine.uplink, machine.payerCable] = await Promise.all([
+      Cable.lay(folder, "till", "pty"),
+      Cable.lay(folder, "uplink", "socket"),
+      Cable.lay(folder, "payer", "socket"),
+    ]);
+    const words = ["--folder", join(folder, "gateway"), "--chain", "sim"];
+    machine.gateway = machine.run("gateway", [
+      ...[GATEWAY, ...words],
+      ...["--link", machine.payerCable.ends[0]],
+    ]);
+    await machine.start();
+    await machine.until("the gateway", () => machine.find("gateway", "started") !== undefined);
+    machine.gatewayId = machine.find("gateway", "started")?.nodeId as string;
+    return machine;
+  }
+
+  /** The device, with what its flash holds; until its program runs. */
+  async start(): Promise<JsonObject> {
+    const before = this.told.length;
+    this.device = this.run("device", [
+      ...[DEVICE, "--engine", "xs", "--folder", join(this.folder, "device")],
+      ...["--serial", this.till.ends[0], "--serial", this.uplink.ends[1], ...this.more],
+    ]);
+    const started = () =>
+      this.told.slice(before).find((one) => one.from === "device" && one.event === "started");
+    await this.until("the device", () => started() !== undefined);
+    return started() as JsonObject;
+  }
+
+  get deviceId(): string {
+    return this.find("device", "started")?.nodeId as string;
+  }
+
+  /** The till's pty. */
+  get port(): string {
+    return this.till.ends[1].replace("serial:", "");
+  }
+
+  get gatewayLink(): string {
+    return `${this.payerCable.ends[1]}=${this.gatewayId}`;
+  }
+
+  get payout(): string {
+    const crypto = nobleCrypto();
+    const key = toExtendedPublicKey(crypto, masterKey(crypto, new Uint8Array(32).fill(9)));
+    return formatPublicKey(crypto, key, "testnet");
+  }
+
+  /** The command, with --json, in the owner's home. */
+  picobolt(...words: string[]): Promise<Ran> {
+    return picobolt([...words, "--json"], { home: this.home });
+  }
+
+  async connectGateway(): Promise<void> {
+    await this.gateway.call("attach", { link: `${this.uplink.ends[0]}=${this.deviceId}` });
+  }
+
+  async mine(blocks: number): Promise<void> {
+    for (let block = 0; block < blocks; block++) await this.gateway.call("mine", { blocks: 1 });
+  }
+
+  find(from: string, event: string): JsonObject | undefined {
+    return this.told.findLast((one) => one.from === from && one.event === event);
+  }
+
+  /** What the device's app has told. */
+  apps(type: string): readonly JsonObject[] {
+    return this.told.filter((one) => one.event === "app" && one.type === type);
+  }
+
+  /** Lines of the device's console. */
+  lines(): readonly string[] {
+    return this.told.filter((one) => one.event === "line").map((one) => one.line as string);
+  }
+
+  async until(what: string, isThere: () => boolean, timeoutMs = 30_000): Promise<void> {
+    const until = Date.now() + timeoutMs;
+    while (!isThere()) {
+      if (Date.now() > until) {
+        const told = this.told.slice(-8).map((one) => JSON.stringify(one));
+        throw new Error(`waited in vain for ${what}; told last:\n${told.join("\n")}`);
+      }
+      await new Promise((wake) => setTimeout(wake, 10));
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.gateway?.stop(), this.device?.stop()]);
+    await Promise.all([this.till, this.uplink, this.payerCable].map((cable) => cable?.close()));
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  private run(from: string, words: readonly string[]): ControlledProcess {
+    return new ControlledProcess(from, [...TSX, ...words], (event, fields) =>
+      this.told.push({ from, event, ...fields }),
+    );
+  }
+}
