@@ -21,6 +21,7 @@ import {
   type Txid,
 } from "../core/primitives/brands.ts";
 import { equal } from "../core/primitives/bytes.ts";
+import type { IdentityCard } from "../core/transport/identity.ts";
 import type { SessionTiming } from "../core/transport/timing.ts";
 import { CoinReserve } from "./chain/coin-reserve.ts";
 import { type ChainFollowing, followChain, processedHeight } from "./chain/follow.ts";
@@ -41,6 +42,8 @@ export interface GatewayOptions {
   readonly policy?: Partial<ChannelPolicy>;
   readonly timing?: SessionTiming;
   readonly nowMs: number;
+  /** Told to whoever asks on a link; without it nobody is told. */
+  card?(): IdentityCard;
   /** Why a device hears nothing of the chain and has nothing published by our coins; undefined: it does. Without it nobody is served. */
   serviceRefusal?(device: PublicKey): string | undefined;
   /** Why a device's channel is not funded from this wallet; undefined: it is. Without it nobody's is: its balance is the device's. */

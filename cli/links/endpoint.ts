@@ -12,7 +12,7 @@ import { type Identity, identify } from "./identify.ts";
 export interface Endpoint {
   readonly link: Link;
   readonly nodeId: PublicKey;
-  /** As it was named. */
+  /** As it was named, without a password. */
   readonly name: string;
   /** What it said of itself, where it was asked. */
   readonly card?: Identity;
@@ -36,11 +36,12 @@ export async function openEndpoint(
   const { name, nodeId } = parseEndpoint(words);
   const link = await openNamed(name);
   atEnd(() => closeLink(link));
-  if (nodeId) return { link, nodeId, name };
+  const shown = withoutPassword(name);
+  if (nodeId) return { link, nodeId, name: shown };
   const found = await identify(link, IDENTITY_TIMEOUT_MS);
-  if (found) return { link, nodeId: found.nodeId, name, card: found };
+  if (found) return { link, nodeId: found.nodeId, name: shown, card: found };
   throw new Failure(
-    `no ${what} answers on ${name}; check its power and cable, or name it (${name}=<node id>)`,
+    `no ${what} answers on ${shown}; check its power and cable, or name it (${shown}=<node id>)`,
     EXIT.noAnswer,
   );
 }
@@ -55,6 +56,11 @@ export async function closeLink(link: Link): Promise<void> {
 }
 
 const sleep = (ms: number) => new Promise((wake) => setTimeout(wake, ms));
+
+/** Of a broker's URL: what is shown ends up in logs. */
+function withoutPassword(name: string): string {
+  return name.replace(/^(mqtts?:\/\/)[^@/]*@/, "$1");
+}
 
 export function parseEndpoint(words: string): { name: string; nodeId?: PublicKey } {
   const [path = "", id] = words.split("=") as [string?, string?];

@@ -25,6 +25,12 @@ export async function claim(
   const endpoint = await deviceEndpoint(context, options);
   const nodeId = hex(endpoint.nodeId);
   if (endpoint.card) out.note(`${endpoint.name}: ${describeIdentity(endpoint.card)}`);
+  if (endpoint.card?.model === "gateway") {
+    throw new Failure(
+      `${endpoint.name} leads to a gateway, not to a device; a new device is claimed by its cable or over BLE`,
+      EXIT.refused,
+    );
+  }
   if (endpoint.card?.claimed) {
     throw new Failure(
       `the device on ${endpoint.name} has an owner already; its factory reset (the button) frees it`,

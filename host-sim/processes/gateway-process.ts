@@ -9,9 +9,16 @@ import { MemoryStore } from "../../core/node/memory-store.ts";
 import type { ChainSource, ChainWallet } from "../../core/ports/chain.ts";
 import type { Crypto } from "../../core/ports/crypto.ts";
 import type { Store } from "../../core/ports/store.ts";
-import { channelId, milliSatoshi, publicKey, satoshi } from "../../core/primitives/brands.ts";
+import {
+  channelId,
+  milliSatoshi,
+  type PublicKey,
+  publicKey,
+  satoshi,
+} from "../../core/primitives/brands.ts";
 import { fromHex, toHex } from "../../core/primitives/bytes.ts";
 import type { ChannelType } from "../../core/transactions/terms.ts";
+import { type IdentityCard, PROTOCOL_VERSION } from "../../core/transport/identity.ts";
 import { topicName } from "../../core/transport/mqtt-topics.ts";
 import { BitcoindRpc } from "../../gateway/chain/bitcoind/rpc.ts";
 import { BitcoindSource } from "../../gateway/chain/bitcoind/source.ts";
@@ -43,6 +50,8 @@ const { values } = parseArgs({
     policy: { type: "string", default: "{}" },
     store: { type: "string", default: "sqlite" },
     seed: { type: "string" },
+    /** Told to whoever asks who is there. */
+    name: { type: "string", default: "gateway" },
   },
 });
 
@@ -81,11 +90,14 @@ async function main(): Promise<void> {
   const crypto = chooseCrypto(values.crypto as CryptoPreference);
   const { source, wallet, methods } = await openChain(crypto);
   const store = await openStore(folder);
+  const signer = new SeedSigner(crypto, seedIn(folder, values.seed));
+  const card = cardOf(signer.nodeId);
   const gateway = await Gateway.start({
+    card: () => card,
     crypto,
     entropy: { random: (length) => new Uint8Array(randomBytes(length)) },
     store,
-    signer: new SeedSigner(crypto, seedIn(folder, values.seed)),
+    signer,
     source,
     wallet,
     policy: JSON.parse(values.policy ?? "{}") as Partial<ChannelPolicy>,
@@ -134,6 +146,20 @@ async function main(): Promise<void> {
     balance: await wallet.balance(),
     payoutScript: toHex(gateway.payout),
   });
+}
+
+/** Who it is for a customer that knows a link alone: who pays for channels, not who sells. */
+function cardOf(nodeId: PublicKey): IdentityCard {
+  const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  const { version } = JSON.parse(manifest) as { version: string };
+  return {
+    protocolVersion: PROTOCOL_VERSION,
+    nodeId,
+    name: values.name,
+    model: "gateway",
+    firmwareVersion: version,
+    claimed: true,
+  };
 }
 
 /** Devices come through a broker too: `mqtt://[user:password@]host:port`. */
