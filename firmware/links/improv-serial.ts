@@ -52,7 +52,8 @@ export class ImprovSerial {
         break;
       case REQUEST_STATE:
         line.state(desk.state);
-        if (desk.state === ImprovState.provisioned) line.result(SEND_WIFI, []);
+        // As after provisioning, but under this command's number: web flashers wait for that.
+        if (desk.state === ImprovState.provisioned) line.result(rpc.command, []);
         break;
       case DEVICE_INFO:
         line.result(rpc.command, desk.host.info());

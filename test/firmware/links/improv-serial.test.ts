@@ -101,6 +101,12 @@ describe("a device that nobody owns", () => {
     expect(asked).toEqual([["cafe", "12345678"]]);
   });
 
+  it("that has a network already answers the question for its state under that command's number", () => {
+    isJoined = true;
+    command([2, 0]);
+    expect(answers()).toEqual([NO_ERROR, PROVISIONED, result(2, [])]);
+  });
+
   it("says that it could not connect, and may be asked again", async () => {
     join = async () => {
       throw new Error("wrong password");
