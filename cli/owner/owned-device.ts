@@ -20,11 +20,15 @@ export function ownerKeyFile(home: string): string {
   return join(home, "owner.key");
 }
 
-/** Throws a Failure where no device answers, or where there is no owner's key. */
-export async function openOwnedDevice(context: Context, options: Options): Promise<AdminClient> {
+/** Throws a Failure where no device answers, or where there is no owner's key; `known` where it was opened already. */
+export async function openOwnedDevice(
+  context: Context,
+  options: Options,
+  known?: Endpoint,
+): Promise<AdminClient> {
   const file = ownerKeyFile(context.home);
   const owner = secretKey(readSecret(file));
-  const endpoint = await deviceEndpoint(context, options);
+  const endpoint = known ?? (await deviceEndpoint(context, options));
   const named = text(options, "network");
   const network = named ? networkOf(named) : networkOfDevice(context.home, endpoint.nodeId);
   return connectOwner(context, { endpoint, owner, network });
