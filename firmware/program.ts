@@ -73,12 +73,11 @@ interface BootParts {
 async function boot(board: Board, image: Image, { log, events }: BootParts): Promise<Program> {
   const store = new SettingsStore(board.flash.settings);
   const records = new FlashLogStore(board.flash.records, { label: "records" });
-  const prices = await PriceList.load(records);
   const { entropy, crypto, pins } = board;
-  if (performReset({ store, records, entropy }, () => undefined)) {
-    await prices.setAll([]);
+  if (performReset({ store, records, entropy })) {
     log.add("factory reset: a new device, with other keys");
   }
+  const prices = await PriceList.load(records);
   const seed = seedOf(store, records, () => makeIdentity(store, entropy));
   const check = (name: string, config: unknown) => checkApp(name, config, pins.names);
   const parts = { crypto, entropy, image, store, records, checkApp: check };

@@ -45,20 +45,18 @@ export function requestReset(store: SettingsStore, records: FlashLogStore): stri
   return undefined;
 }
 
-/** At the start: where a reset is due, other keys, another code and no owner, in one commit; `forget` drops the rest. */
-export function performReset(
-  parts: {
-    readonly store: SettingsStore;
-    readonly records: FlashLogStore;
-    readonly entropy: Entropy;
-  },
-  forget: () => void,
-): boolean {
+/** At the start: where a reset is due, other keys, another code and no owner, in one commit; nothing of apps and prices is left. */
+export function performReset(parts: {
+  readonly store: SettingsStore;
+  readonly records: FlashLogStore;
+  readonly entropy: Entropy;
+}): boolean {
   const { store, records, entropy } = parts;
   if (!store.isResetDue || records.statistics().channels > 0) return false;
-  forget();
+  // First: the reset is due until all is done, and a power cut begins it anew.
+  records.forgetValues();
   makeIdentity(store, entropy);
-  // Due until the old seed is gone from the flash: a power cut begins it anew.
+  // Due until the old seed is gone from the flash too.
   store.scrub();
   store.keepResetDone();
   return true;

@@ -130,9 +130,15 @@ export class FlashLogStore implements Store {
     return (matches.pop() as Item & { kind: "value" }).bytes.slice();
   }
 
+  /** An empty one is none from then on, and takes no room. */
   setValue(key: string, value: Uint8Array): void {
     assert(key.length <= MAX_KEY_LENGTH, "names of values are short");
     this.write([{ kind: "value", key, bytes: value }], this.index.valueAt(key) ? "known" : "new");
+  }
+
+  /** All of them go, channels stay; where power fails meanwhile, some are left. */
+  forgetValues(): void {
+    for (const key of this.index.valueKeys) this.setValue(key, new Uint8Array(0));
   }
 
   close(): void {
@@ -232,7 +238,9 @@ export class FlashLogStore implements Store {
         return costOf(item) - (record?.cost ?? 0);
       }
       case "value":
-        return costOf(item) - (this.index.valueAt(item.key)?.cost ?? 0);
+        return (
+          (item.bytes.length > 0 ? costOf(item) : 0) - (this.index.valueAt(item.key)?.cost ?? 0)
+        );
       case "archive":
         return encodeItem(item).length;
       default:

@@ -62,6 +62,10 @@ export class LiveIndex {
     return this.values.get(key);
   }
 
+  get valueKeys(): readonly string[] {
+    return [...this.values.keys()];
+  }
+
   newHandle(): number {
     return this.nextHandle;
   }
@@ -144,13 +148,23 @@ export class LiveIndex {
         }
         return;
       case "value":
-        this.values.set(
+        this.applyValue(
           item.key,
-          this.moved(this.values.get(item.key), { address, cost: costOf(item) }),
+          item.bytes.length > 0 ? { address, cost: costOf(item) } : undefined,
         );
         return;
       default:
         unreachable(item);
+    }
+  }
+
+  /** An empty one removes: as with channels, whatever it removes is older, and gone from the flash before it. */
+  private applyValue(key: string, place: Place | undefined): void {
+    const before = this.values.get(key);
+    if (place) this.values.set(key, this.moved(before, place));
+    else if (before) {
+      this.live -= before.cost;
+      this.values.delete(key);
     }
   }
 

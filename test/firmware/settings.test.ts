@@ -174,7 +174,7 @@ describe("a factory reset", () => {
     expect(requestReset(store, records)).toBeUndefined();
     const image = chip.image();
     const reset = (flash: NorFlash) =>
-      performReset({ store: new SettingsStore(flash), records, entropy }, () => {});
+      performReset({ store: new SettingsStore(flash), records, entropy });
     const steps = cutEverywhere(image, reset, (flash) => {
       reset(flash);
       const after = new SettingsStore(flash);
@@ -194,7 +194,7 @@ describe("a factory reset", () => {
     records.commit({ ...channel, record: () => new Uint8Array(40) });
     expect(requestReset(store, records)).toMatch(/1 channels are open/);
     store.keepResetDue();
-    expect(performReset({ store, records, entropy }, () => {})).toBe(false);
+    expect(performReset({ store, records, entropy })).toBe(false);
   });
 
   it("by its button: held for 10 seconds the device starts anew and is another one", async () => {
