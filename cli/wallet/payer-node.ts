@@ -15,6 +15,8 @@ const TICK_MS = 20;
 /** Half of the week that a device demands as to_self_delay. */
 const MAX_OFFLINE_BLOCKS = 504;
 const MAX_UNSYNCED_MSAT = 100_000_000;
+/** A host has the memory: one channel for each machine that it buys from. */
+const MAX_CHANNELS = 256;
 const TIMING = {
   pingAfterMs: 2000,
   deadAfterMs: 6000,
@@ -67,6 +69,7 @@ export class PayerNode {
         maxUnsyncedMsat: milliSatoshi(MAX_UNSYNCED_MSAT),
       },
       timing: TIMING,
+      maxChannels: MAX_CHANNELS,
       nowMs: Date.now(),
       nowSeconds,
       clock: { nowMs: () => Date.now(), nowSeconds, after },

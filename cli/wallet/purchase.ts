@@ -13,6 +13,8 @@ import type { PayerNode } from "./payer-node.ts";
 const CONNECT_TIMEOUT_MS = 25_000;
 const UNDER_WAY_TIMEOUT_MS = 60_000;
 const OPENING_TIMEOUT_MS = 30_000;
+/** A channel of an earlier run is ready a moment after its session. */
+const REESTABLISH_MS = 1000;
 const TELL_WAITING_MS = 30_000;
 /** Rounds on a slow link, a motor that turns, a refund after a jam. */
 const DELIVERY_TIMEOUT_MS = 120_000;
@@ -21,6 +23,9 @@ const FUNDING_TIMEOUT_MS = 24 * 3600 * 1000;
 const DEFAULT_CAPACITY_SAT = 100_000;
 /** A channel pays for so many purchases of this kind, if the default does not. */
 const PURCHASES_PER_CHANNEL = 20;
+
+/** Where it tells how far it is. */
+export type Notes = Pick<Output, "note">;
 
 export interface Finished {
   readonly reference: string;
@@ -71,7 +76,7 @@ export async function underWay(store: Store): Promise<readonly string[]> {
 export async function finishUnderWay(
   payer: PayerNode,
   references: readonly string[],
-  out: Output,
+  out: Notes,
 ): Promise<readonly Finished[]> {
   if (references.length === 0) return [];
   out.note(`${references.length} purchase(s) of an earlier run are under way: these first`);
@@ -95,7 +100,7 @@ export async function channelFor(
   machine: PublicKey,
   amountMsat: number,
   options: {
-    readonly out: Output;
+    readonly out: Notes;
     readonly fundSat: number | undefined;
     readonly gateway?: PublicKey;
   },
@@ -105,7 +110,8 @@ export async function channelFor(
     payer
       .channelsWith(machine)
       .find(({ phase, base }) => phase === "normal" && base.toLocalMsat >= amountMsat);
-  const ready = await payer.until(usable, 1000);
+  const hasOne = payer.channelsWith(machine).length > 0;
+  const ready = hasOne ? await payer.until(usable, REESTABLISH_MS) : undefined;
   if (ready) return ready;
   const isOpening = payer.channelsWith(machine).some(({ phase }) => phase === "awaiting-funding");
   if (!gateway) {
@@ -124,7 +130,7 @@ async function open(
   payer: PayerNode,
   machine: PublicKey,
   amountMsat: number,
-  { out, fundSat, gateway }: { out: Output; fundSat: number | undefined; gateway?: PublicKey },
+  { out, fundSat, gateway }: { out: Notes; fundSat: number | undefined; gateway?: PublicKey },
 ): Promise<void> {
   const { node, chain } = payer.device;
   if (gateway) await connected(payer, gateway, "the gateway");
@@ -160,7 +166,7 @@ async function untilConfirmed(
   payer: PayerNode,
   usable: () => ChannelRecord | undefined,
   machine: PublicKey,
-  out: Output,
+  out: Notes,
 ): Promise<ChannelRecord> {
   let told = "";
   const tell = () => {

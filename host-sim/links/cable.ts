@@ -1,6 +1,7 @@
 /** A cable between two processes that can be pulled: two ptys by socat (or two sockets), with us as the wire between them. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { closeSync, constants, existsSync, openSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { closeSync, constants, existsSync, openSync, writeSync } from "node:fs";
 import type { Server, Socket } from "node:net";
 import { join } from "node:path";
 import { listenSocket, MAX_WAITING_BYTES } from "./socket-link.ts";
@@ -13,8 +14,12 @@ export function hasSocat(): boolean {
 }
 
 const READY_TIMEOUT_MS = 5000;
+/** Never needed, unless socat hangs. */
+const DRAIN_MS = 1000;
+const NOISE_BYTES = 16;
 
-class End {
+/** One end of a wire that we are: bytes in by `onBytes`, out by `socket`. */
+export class CableEnd {
   socket: Socket | undefined;
   bytes = 0;
   private server: Server | undefined;
@@ -53,6 +58,25 @@ class End {
     this.holder = openSync(this.base, constants.O_RDWR | constants.O_NOCTTY);
   }
 
+  /** What was written into the pty last has come through: a line of noise after it has, as when a plug is pulled. */
+  async drained(): Promise<void> {
+    const { holder, socket } = this;
+    if (holder === undefined || !socket) return;
+    const noise = randomBytes(NOISE_BYTES);
+    let heard = Buffer.alloc(0);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await new Promise<void>((resolve) => {
+      socket.on("data", (bytes) => {
+        heard = Buffer.concat([heard.subarray(-NOISE_BYTES), bytes]);
+        if (heard.includes(noise)) resolve();
+      });
+      socket.once("close", () => resolve());
+      timer = setTimeout(resolve, DRAIN_MS);
+      writeSync(holder, noise);
+    });
+    clearTimeout(timer);
+  }
+
   /** Resolves when socat is gone too; a second call does nothing. */
   async close(): Promise<void> {
     const { holder, socat, server } = this;
@@ -61,6 +85,7 @@ class End {
     this.server = undefined;
     if (holder !== undefined) closeSync(holder);
     this.socket?.destroy();
+    this.socket = undefined;
     if (socat && socat.exitCode === null && socat.signalCode === null) {
       const gone = new Promise((resolve) => socat.once("exit", resolve));
       socat.kill();
@@ -74,12 +99,12 @@ export class Cable {
   /** Pulled: what is sent on either side is lost, and nobody is told. */
   pulled = false;
   lostBytes = 0;
-  private readonly a: End;
-  private readonly b: End;
+  private readonly a: CableEnd;
+  private readonly b: CableEnd;
 
   private constructor(folder: string, name: string, kind: CableKind) {
-    this.a = new End(join(folder, `${name}-a`), kind, (bytes) => this.carry(bytes, this.b));
-    this.b = new End(join(folder, `${name}-b`), kind, (bytes) => this.carry(bytes, this.a));
+    this.a = new CableEnd(join(folder, `${name}-a`), kind, (bytes) => this.carry(bytes, this.b));
+    this.b = new CableEnd(join(folder, `${name}-b`), kind, (bytes) => this.carry(bytes, this.a));
   }
 
   static async lay(folder: string, name: string, kind: CableKind): Promise<Cable> {
@@ -101,7 +126,7 @@ export class Cable {
     await Promise.all([this.a.close(), this.b.close()]);
   }
 
-  private carry(bytes: Uint8Array, to: End): void {
+  private carry(bytes: Uint8Array, to: CableEnd): void {
     const { socket } = to;
     const isFull = socket !== undefined && socket.writableLength > MAX_WAITING_BYTES;
     if (this.pulled || isFull) this.lostBytes += bytes.length;

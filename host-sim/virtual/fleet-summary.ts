@@ -5,6 +5,8 @@ export interface MachineBooks {
   readonly name: string;
   /** As the buyers saw them end. */
   readonly purchases: number;
+  /** So many were to be made, where that is known. */
+  readonly wanted?: number;
   readonly delivered: number;
   readonly refunded: number;
   /** What left the buyers' hands, and what came back to them. */
@@ -31,6 +33,8 @@ export function problemsOf(books: readonly MachineBooks[]): readonly string[] {
   return books.flatMap((one) => {
     const { name, purchases, delivered, refunded, fallen } = one;
     const problems: string[] = [];
+    const { wanted = purchases } = one;
+    if (purchases !== wanted) problems.push(`${name}: ${purchases} of ${wanted} purchases made`);
     const missing = missingMsat(one);
     if (missing !== 0) problems.push(`${name}: ${missing} msat unaccounted`);
     if (purchases !== delivered + refunded) {

@@ -1,0 +1,78 @@
+/** What the machines of a virtual fleet sell, and how the buyer buys it: products from a vending machine, seconds from a meter. */
+import { buy, meterOf, priceListOf } from "../wallet/purchase.ts";
+import type { Shopping } from "./buyer.ts";
+import type { FleetApp } from "./owner.ts";
+
+export const FLEET_APPS = ["vending", "meter"] as const;
+export type FleetAppName = (typeof FLEET_APPS)[number];
+
+const PRODUCTS = [
+  { id: 1, name: "espresso", priceMsat: 1_500_000 },
+  { id: 2, name: "tea", priceMsat: 900_000 },
+  { id: 3, name: "water", priceMsat: 600_000 },
+  { id: 4, name: "chocolate", priceMsat: 1_200_000 },
+];
+/** A second try would hide what jams. */
+const MOTOR = { pulseMs: 500, windowMs: 1_500, retries: 0 };
+const SECOND_MSAT = 10_000;
+const SECONDS = 2;
+/** Fed more than will be used by who leaves early. */
+const SECONDS_AHEAD = 8;
+const POLL_MS = 20;
+/** A hand takes the product out: what still passes the sensor would hinder the next one. */
+const TAKE_OUT_MS = 200;
+
+export function fleetApp(name: FleetAppName): FleetApp {
+  if (name === "vending") {
+    const settingsOf = (machine: string) => ({ machine, motor: MOTOR });
+    return { name, products: PRODUCTS, settingsOf };
+  }
+  const settingsOf = (machine: string) => ({ machine, priceMsat: SECOND_MSAT });
+  return { name, products: [], settingsOf };
+}
+
+/** `leaveEarlyEvery`: every so-manieth customer of a meter takes the rest back; 0: none. */
+export function shoppingOf(name: FleetAppName, leaveEarlyEvery: number): Shopping {
+  return name === "vending" ? buyProduct : feedMeter(leaveEarlyEvery);
+}
+
+/** In turn whatever is for sale. */
+const buyProduct: Shopping = async ({ payer, machine, channel }, number, begun) => {
+  const list = await priceListOf(payer, machine);
+  for (let i = 0; i < PRODUCTS.length; i++) {
+    const { id } = PRODUCTS[(number + i) % PRODUCTS.length] as (typeof PRODUCTS)[number];
+    const product = await payer.app.product(machine, id);
+    if (!product?.ready) continue;
+    const { priceMsat, name: what } = product;
+    const paid = await channel(priceMsat);
+    begun();
+    const { delivered, note } = await buy(payer, paid, id, priceMsat);
+    await pause(TAKE_OUT_MS);
+    return { what, delivered, note, keptMsat: delivered ? priceMsat : 0 };
+  }
+  throw new Error(`nothing is for sale${list.note ? `: ${list.note}` : ""}`);
+};
+
+function feedMeter(leaveEarlyEvery: number): Shopping {
+  return async ({ payer, machine, channel }, number, begun) => {
+    const { priceMsat } = await meterOf(payer, machine);
+    const leavesEarly = leaveEarlyEvery > 0 && (number + 1) % leaveEarlyEvery === 0;
+    const units = leavesEarly ? SECONDS_AHEAD : SECONDS;
+    const maxMsat = units * priceMsat;
+    const { channelId } = await channel(maxMsat);
+    begun();
+    const feed = await payer.app.feed(channelId, { maxMsat, units, pushUnits: units });
+    if (leavesEarly) await untilItFlows(() => payer.app.spentMsat > 0).then(() => feed.stop());
+    const { usedUnits, paidMsat, restMsat, note } = await feed.done;
+    const what = `${usedUnits} of ${units} s`;
+    return { what, delivered: usedUnits === units, note, keptMsat: paidMsat - restMsat };
+  };
+}
+
+async function untilItFlows(isFlowing: () => boolean): Promise<void> {
+  while (!isFlowing()) await pause(POLL_MS);
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((wake) => setTimeout(wake, ms));
+}
