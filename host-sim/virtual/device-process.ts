@@ -133,6 +133,9 @@ async function inNode(board: VirtualBoard): Promise<Running> {
 }
 
 async function inXs(board: VirtualBoard, folder: string): Promise<Running> {
+  if (values.crypto === "noble") {
+    throw new Error("the program in XS has its crypto in C: leave --crypto out");
+  }
   const { XsProgram } = await import("./xs-engine.ts");
   // As a board whose engine has aborted: it starts again, and knows why.
   const onCrash = (cause: Error) => {

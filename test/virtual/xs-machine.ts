@@ -1,5 +1,5 @@
 /** A machine of the tests whose program runs in XS: its process, its cables, and a gateway with a chain inside. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { nobleCrypto } from "../../core/crypto/noble.ts";
@@ -12,6 +12,12 @@ const TSX = [process.execPath, "--import", "tsx"];
 const DEVICE = new URL("../../host-sim/virtual/device-process.ts", import.meta.url).pathname;
 const GATEWAY = new URL("../../host-sim/processes/gateway-process.ts", import.meta.url).pathname;
 
+/** More words for its processes. */
+export interface XsMachineOptions {
+  readonly device?: readonly string[];
+  readonly gateway?: readonly string[];
+}
+
 export class XsMachine {
   readonly folder = mkdtempSync(join(tmpdir(), "picobolt-xs-machine-"));
   readonly home = join(this.folder, "home");
@@ -23,11 +29,10 @@ export class XsMachine {
   private uplink!: Cable;
   private payerCable!: Cable;
 
-  /** `more` words for the device's process. */
-  private constructor(private readonly more: readonly string[]) {}
+  private constructor(private readonly options: XsMachineOptions) {}
 
-  static async make(...more: readonly string[]): Promise<XsMachine> {
-    const machine = new XsMachine(more);
+  static async make(options: XsMachineOptions = {}): Promise<XsMachine> {
+    const machine = new XsMachine(options);
     const { folder } = machine;
     [machine.till, machine.uplink, machine.payerCable] = await Promise.all([
       Cable.lay(folder, "till", "pty"),
@@ -37,7 +42,7 @@ export class XsMachine {
     const words = ["--folder", join(folder, "gateway"), "--chain", "sim"];
     machine.gateway = machine.run("gateway", [
       ...[GATEWAY, ...words],
-      ...["--link", machine.payerCable.ends[0]],
+      ...["--link", machine.payerCable.ends[0], ...(options.gateway ?? [])],
     ]);
     await machine.start();
     await machine.until("the gateway", () => machine.find("gateway", "started") !== undefined);
@@ -50,7 +55,8 @@ export class XsMachine {
     const before = this.told.length;
     this.device = this.run("device", [
       ...[DEVICE, "--engine", "xs", "--folder", join(this.folder, "device")],
-      ...["--serial", this.till.ends[0], "--serial", this.uplink.ends[1], ...this.more],
+      ...["--serial", this.till.ends[0], "--serial", this.uplink.ends[1]],
+      ...(this.options.device ?? []),
     ]);
     const started = () =>
       this.told.slice(before).find((one) => one.from === "device" && one.event === "started");
@@ -80,6 +86,23 @@ export class XsMachine {
   /** The command, with --json, in the owner's home. */
   picobolt(...words: string[]): Promise<Ran> {
     return picobolt([...words, "--json"], { home: this.home });
+  }
+
+  /** Sells tea and espresso. */
+  claim(name: string): Promise<Ran> {
+    const file = (called: string, contents: string) => {
+      const path = join(this.folder, called);
+      writeFileSync(path, contents);
+      return path;
+    };
+    // A jam is known soon.
+    const motor = JSON.stringify({ motor: { pulseMs: 100, windowMs: 400 } });
+    return this.picobolt(
+      ...["claim", "--link", this.port, "--name", name, "--payout", this.payout],
+      ...["--gateway", this.gatewayId, "--app", "vending"],
+      ...["--app-settings", file("app.json", motor)],
+      ...["--price-list", file("prices.csv", "number,name,sat\n2,tea,900\n1,espresso,1500\n")],
+    );
   }
 
   async connectGateway(): Promise<void> {
