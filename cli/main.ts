@@ -19,6 +19,8 @@ export async function main(words: readonly string[]): Promise<void> {
     atEnd: (work) => void ends.push(work),
   };
   leaveQuietly();
+  // Packages print warnings (noble does): standard output is for answers.
+  console.log = console.error;
   const stopped = Promise.race([untilInterrupted(stopping), untilBroken()]);
   let exitCode: number;
   try {

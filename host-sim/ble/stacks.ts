@@ -93,15 +93,25 @@ export async function startNoble(controller: Controller | "host"): Promise<Noble
   try {
     const isHost = controller === "host";
     const noble = isHost ? withBindings("default", {}) : withBindings("hci", optionsOf(controller));
-    await noble.waitForPoweredOnAsync(POWERED_ON_MS);
+    await Promise.race([noble.waitForPoweredOnAsync(POWERED_ON_MS), whenHopeless(noble)]);
     return noble;
   } catch (cause) {
     const why = cause instanceof Error ? cause.message.split("\n")[0] : String(cause);
     throw new Error(
-      `no BLE adapter can be used: ${why}; switch it on, and see docs/LINKS.md "BLE on a host"`,
+      `no BLE adapter can be used: ${why}; is it plugged in and on? See docs/LINKS.md, "BLE"`,
       { cause },
     );
   }
+}
+
+/** Rejects at once where waiting would not help. */
+function whenHopeless(noble: Noble): Promise<never> {
+  return new Promise((_, reject) => {
+    noble.on("stateChange", (state: string) => {
+      if (state === "unsupported") reject(new Error("this machine has none"));
+      if (state === "unauthorized") reject(new Error("you may not use it"));
+    });
+  });
 }
 
 export async function startBleno(controller: Controller): Promise<Bleno> {

@@ -1,5 +1,6 @@
 /** A buyer's BLE link on a host: finds a machine by name or address and connects to it (docs/LINKS.md "BLE"). */
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import type { Link } from "../../core/ports/link.ts";
 import { BleCentral, isNamed } from "../../firmware/links/ble-central.ts";
 import type { BleCentralDriver } from "../../firmware/links/drivers.ts";
@@ -15,9 +16,12 @@ const SETTLE_MS = 150;
 const PARTING_MS = 300;
 
 /** This host's radio, powered on. */
-export function hostCentral(): Promise<NobleCentral> {
+export async function hostCentral(): Promise<NobleCentral> {
   const folder = process.env[RADIO_VARIABLE];
-  return bleCentralDriver(folder ? VirtualRadio.at(folder) : "host");
+  if (!folder) return bleCentralDriver("host");
+  const controller = VirtualRadio.at(folder);
+  if (existsSync(controller.path)) return bleCentralDriver(controller);
+  throw new Error(`there is no virtual radio in ${folder} (${RADIO_VARIABLE})`);
 }
 
 /** The first connection to the machine; it closes with it. */

@@ -83,3 +83,14 @@ test("a customer opens a channel and buys: the goods come out", async () => {
   expect(code).toBe(0);
   expect(await machine.event("device", "product")).toMatchObject({ fell: true });
 });
+
+test("without a radio it says so at once, and standard output holds the answer alone", async () => {
+  process.env[RADIO_VARIABLE] = "";
+  const { last, json, code } = await machine.command("devices", "--ble");
+  process.env[RADIO_VARIABLE] = radio.socketFolder;
+  // A host may have a real one.
+  if (code === 0) return;
+  expect(code).toBe(3);
+  expect(last).toMatchObject({ error: expect.stringContaining("no BLE adapter can be used") });
+  expect(json).toHaveLength(1);
+});
