@@ -119,9 +119,20 @@ export default [
     format: "iife",
     name: "picoboltDevice",
   }),
-  bundle("host-sim/virtual/xs-program.ts", {
-    file: "dist/xs/program.js",
+  // A virtual device in XS: the firmware with core and apps, frozen there as in flash, and what puts it on Node's board.
+  bundle("host-sim/virtual/xs-firmware.ts", {
+    file: "dist/xs/firmware.js",
     format: "iife",
-    name: "picoboltProgram",
+    name: "picobolt",
   }),
+  bundle(
+    "host-sim/virtual/xs-program.ts",
+    {
+      file: "dist/xs/program.js",
+      format: "iife",
+      name: "picoboltProgram",
+      globals: () => "picobolt",
+    },
+    (id) => id === path("host-sim/virtual/xs-firmware.ts"),
+  ),
 ];

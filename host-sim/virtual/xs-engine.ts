@@ -50,6 +50,7 @@ export class XsProgram {
     });
     program = new XsProgram(bridge, options);
     process.on("exit", program.kill);
+    await freeze(bridge);
     await bridge.call("start", encodeValue(setupOf(board, image)));
     program.nodeId = await started.nodeId;
     return program;
@@ -82,6 +83,14 @@ export class XsProgram {
       this.options.onCrash(cause);
     });
   }
+}
+
+/** The firmware's modules, and the engine's own objects, become what a board's flash makes of them. */
+async function freeze(bridge: XsBridge): Promise<void> {
+  const { parts } = await bridge.call("freeze");
+  if (parts.length === 0) return;
+  const found = parts.map((part) => Buffer.from(part).toString("latin1"));
+  throw new Error(`the firmware holds what flash cannot: ${found.join(", ")}`);
 }
 
 function setupOf(board: VirtualBoard, image: Image): XsSetup {

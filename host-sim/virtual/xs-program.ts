@@ -1,16 +1,13 @@
 /** Inside XS: the device's whole program, as a board runs it, on ports that are calls to Node (xs-engine.ts). */
 import type { Board, Image, ResetReason } from "../../firmware/board.ts";
-import { type NativeFunctions, nativeCrypto, nativeEntropy } from "../../firmware/crypto/native.ts";
-import {
-  type Program,
-  type ProgramEvents,
-  recordCrash,
-  startProgram,
-} from "../../firmware/program.ts";
+import type { NativeFunctions } from "../../firmware/crypto/native.ts";
+import type { Program, ProgramEvents } from "../../firmware/program.ts";
 import type { Flash } from "../../firmware/store/flash.ts";
-import { listen, serve } from "../xs/agent-calls.ts";
+import { characters, listen, serve } from "../xs/agent-calls.ts";
+import { freezeModuleState, writableState } from "../xs/freeze.ts";
 import { decodeValue, encodeValue } from "../xs/values.ts";
 import { ask, askBytes, askWith, onTold, told } from "./xs-ask.ts";
+import { firmware } from "./xs-firmware.ts";
 import { type BoardLinks, hostLinks } from "./xs-links.ts";
 
 /** What `start` brings along; all else is asked for. */
@@ -33,11 +30,14 @@ declare const picoboltNative: NativeFunctions;
 
 const running: { board?: Board; program?: Program } = {};
 
+/** From here on the firmware's modules and the built-ins are as in a board's flash: whoever writes to them throws. */
+serve("freeze", () => freezeModuleState().map(characters));
+serve("writable-state", () => writableState().map(characters));
 serve("start", (bytes) => {
   const setup = decodeValue(bytes as Uint8Array) as XsSetup;
   const board = boardOf(setup);
   running.board = board;
-  startProgram(board, setup.image, events()).then(
+  firmware.startProgram(board, setup.image, events()).then(
     (program) => {
       running.program = program;
       ask("started", program.nodeId, program.isClaimed);
@@ -57,7 +57,7 @@ serve("tell", (words, bytes) => {
     told(words as Uint8Array, bytes);
     return undefined;
   } catch (cause) {
-    if (running.board) recordCrash(running.board, cause);
+    if (running.board) firmware.recordCrash(running.board, cause);
     throw cause;
   }
 });
@@ -67,8 +67,8 @@ function boardOf(setup: XsSetup): Board {
   const { flash } = setup;
   return {
     model: "virtual",
-    crypto: nativeCrypto(picoboltNative),
-    entropy: nativeEntropy(picoboltNative),
+    crypto: firmware.nativeCrypto(picoboltNative),
+    entropy: firmware.nativeEntropy(picoboltNative),
     clock: hostClock(),
     flash: {
       records: hostFlash("records", flash.records),

@@ -50,9 +50,19 @@ export async function bundleDeviceScripts(): Promise<DeviceScripts> {
   return { core: core.code, agent: agent.code };
 }
 
-/** The whole program of a device on a board that Node has (host-sim/virtual/xs-program.ts). */
-export async function bundleProgramScript(): Promise<string> {
-  return (await generate("dist/xs/program.js")).code;
+export interface ProgramScripts {
+  /** The firmware with core and apps, as the global `picobolt` with its `moduleState`. */
+  readonly firmware: string;
+  /** What puts it on a board that Node has (host-sim/virtual/xs-program.ts). */
+  readonly program: string;
+}
+
+export async function bundleProgramScripts(): Promise<ProgramScripts> {
+  const [firmware, program] = await Promise.all([
+    generate("dist/xs/firmware.js", [exposeModuleState()]),
+    generate("dist/xs/program.js"),
+  ]);
+  return { firmware: firmware.code, program: program.code };
 }
 
 async function generate(file: string, extraPlugins: readonly Plugin[] = []): Promise<CoreModule> {
@@ -81,8 +91,8 @@ function exposeModuleState(): Plugin {
     name: "expose-module-state",
     renderChunk(code) {
       const scope = moduleScopeOf(parseAst(code));
-      const names = declaredNames(scope.statements).filter((name) => name !== "modules");
-      const state = `\n    exports.moduleState = { modules, ${names.join(", ")} };\n`;
+      const names = declaredNames(scope.statements);
+      const state = `\n    exports.moduleState = { ${names.join(", ")} };\n`;
       return { code: code.slice(0, scope.end) + state + code.slice(scope.end), map: null };
     },
   };

@@ -38,8 +38,9 @@ export async function programScript(): Promise<string> {
     const meanwhile = kept();
     if (meanwhile !== undefined) return meanwhile;
     // Rollup is large: only who bundles loads it.
-    const { bundleProgramScript } = await import("./bundle.ts");
-    const fresh = head + (await bundleProgramScript());
+    const { bundleProgramScripts } = await import("./bundle.ts");
+    const { firmware, program } = await bundleProgramScripts();
+    const fresh = `${head}${firmware}\n${program}`;
     writeFileSync(`${file}.new`, fresh);
     renameSync(`${file}.new`, file);
     return fresh;

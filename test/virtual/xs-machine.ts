@@ -95,8 +95,8 @@ export class XsMachine {
       writeFileSync(path, contents);
       return path;
     };
-    // A jam is known soon.
-    const motor = JSON.stringify({ motor: { pulseMs: 100, windowMs: 400 } });
+    // A jam is known soon, and yet not before somebody has cut the power.
+    const motor = JSON.stringify({ motor: { pulseMs: 100, windowMs: 1000 } });
     return this.picobolt(
       ...["claim", "--link", this.port, "--name", name, "--payout", this.payout],
       ...["--gateway", this.gatewayId, "--app", "vending"],
