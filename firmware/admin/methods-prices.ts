@@ -12,10 +12,8 @@ import { AdminError } from "./params.ts";
 
 const PAGES = { min: 0, max: Math.ceil(MAX_PRODUCTS / PRODUCTS_PER_PAGE) };
 
-export function priceMethods({
-  prices,
-  log,
-}: Administered): readonly (readonly [string, Method])[] {
+export function priceMethods(of: Administered): readonly (readonly [string, Method])[] {
+  const { prices, log } = of;
   return [
     [
       "priceList.get",
@@ -57,7 +55,10 @@ export function priceMethods({
       {
         run: async ({ params }) => {
           params.end();
+          const wasEmpty = prices.total === 0;
           const version = await fair(() => prices.commit());
+          // Without a list the app sells what its own settings name: which of the two, it learns at its start.
+          if (wasEmpty !== (prices.total === 0)) of.renewNodeSoon();
           log.add(`another price list: ${prices.total} products`);
           return { version, total: prices.total };
         },

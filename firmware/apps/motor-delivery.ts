@@ -62,6 +62,7 @@ export class MotorDelivery implements Delivery {
   private running: string | undefined;
   private broken: string | undefined;
   private blocked = false;
+  private isStopped = false;
   /** Edges since the start, so that an old timer knows that it is too late. */
   private edge = 0;
 
@@ -88,6 +89,7 @@ export class MotorDelivery implements Delivery {
 
   stop(): void {
     const { pins } = this.parts;
+    this.isStopped = true;
     if (this.running !== undefined) pins.write(this.running, false);
     this.running = undefined;
     this.edge++;
@@ -102,11 +104,14 @@ export class MotorDelivery implements Delivery {
   async deliver(product: Product): Promise<void> {
     const pin = this.pinOf(product);
     if (this.settings.sensor !== undefined) {
+      await this.passed();
       await this.checkSensor();
       if (this.isActive()) this.setBlocked(true);
     }
     const fault = this.fault();
     if (fault !== undefined) throw new Error(fault);
+    // Nobody would wait for what fell, nor switch the motor off.
+    if (this.isStopped) throw new Error("the machine is stopping");
     for (let attempt = 0; attempt <= this.settings.retries; attempt++) {
       if (await this.attempt(pin)) return;
     }
@@ -148,6 +153,14 @@ export class MotorDelivery implements Delivery {
       this.running = pin;
       pins.write(pin, true);
     });
+  }
+
+  /** The product before this one may still be on its way past the sensor. */
+  private async passed(): Promise<void> {
+    for (let waitedMs = 0; this.isActive() && waitedMs < BLOCKED_MS; waitedMs += SETTLE_MS) {
+      if (this.blocked) return;
+      await this.pause(SETTLE_MS);
+    }
   }
 
   private isActive(): boolean {

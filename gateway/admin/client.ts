@@ -1,6 +1,7 @@
 /** The owner's side of administration (docs/ADMIN.md): a session under the owner's key, and requests that a device answers one by one. */
 import { blockHash } from "../../core/chain/headers.ts";
 import { genesisHeader, type Network } from "../../core/chain/networks.ts";
+import { MAX_ADMIN_BYTES } from "../../core/messages/admin.ts";
 import {
   decodePlain,
   encodePlain,
@@ -143,9 +144,14 @@ export class AdminClient {
   async call(method: string, params?: PlainObject, timeoutMs?: number): Promise<PlainValue> {
     await this.ready();
     const id = this.nextId++;
+    const encoded = params === undefined ? undefined : encodePlain(params);
+    if (encoded && encoded.length > MAX_ADMIN_BYTES) {
+      // Sent, it would end the session.
+      const text = `${method} has ${encoded.length} bytes, a device takes ${MAX_ADMIN_BYTES}: send less at once`;
+      throw new AdminRefusal(method, `too-large: ${text}`);
+    }
     const answer = await this.within<Answer>(timeoutMs, method, (settle, fail) => {
       this.waiting.set(id, { method, settle, fail });
-      const encoded = params === undefined ? undefined : encodePlain(params);
       const request: Message = { type: "admin_request", id, method, params: encoded };
       if (!this.session.send(request)) {
         fail(new AdminSilence(`${method} was not sent: the session with the device has ended`));

@@ -112,6 +112,32 @@ describe("a motor", () => {
     expect(pins.read("motor1")).toBe(false);
   });
 
+  it("that is asked while the product before still passes the sensor waits until it has", async () => {
+    const made = await delivery();
+    fallsAfter(100, 1, 300);
+    const first = made.deliver(TEA);
+    await clock.pass(150);
+    await first;
+    expect(pins.read("sensor")).toBe(true);
+    runs = 0;
+    fallsAfter(100);
+    expect(await deliver(made)).toBe("fell");
+    expect(made.fault()).toBeUndefined();
+  });
+
+  it("does not start any more once the machine is stopping", async () => {
+    pins.onWrite = (name, on) => {
+      if (name === "light") pins.set("sensor", !on);
+      if (name === "motor1" && on) runs++;
+    };
+    const made = await delivery({ sensorPower: "light" });
+    made.deliver(TEA).catch(() => {});
+    made.stop();
+    await clock.pass(5_000);
+    expect(runs).toBe(0);
+    expect(pins.read("motor1")).toBe(false);
+  });
+
   it("without a sensor runs for its pulse and is believed", async () => {
     const made = await delivery({ hasSensor: false, pulseMs: 500 });
     const delivering = made.deliver(TEA);
