@@ -1,6 +1,7 @@
 /** The buyer of a virtual fleet: comes to a machine, opens a channel where there is none, buys until it is enough or something jams, and leaves. */
 import { join } from "node:path";
 import type { ChannelRecord } from "../../core/channel/record.ts";
+import type { Link } from "../../core/ports/link.ts";
 import { type PublicKey, publicKey } from "../../core/primitives/brands.ts";
 import { fromHex, toHex } from "../../core/primitives/bytes.ts";
 import { chooseCrypto } from "../../gateway/crypto/choose.ts";
@@ -54,6 +55,7 @@ export interface BuyerOptions {
 
 /** What a machine owes is sent as soon as it can be. */
 const SETTLE_MS = 30_000;
+const SYNC_MS = 10_000;
 
 export class Buyer {
   private readonly crypto = chooseCrypto();
@@ -63,51 +65,69 @@ export class Buyer {
 
   /** One visit: up to `wanted` purchases in all, or until one was not delivered. */
   async visit(account: Account, wanted: number): Promise<void> {
-    const { world, home, shopping, onBought, out } = this.options;
+    const { world } = this.options;
     const { device } = account.machine;
     const door = await openDoor(account.machine, world.radioFolder, device.name);
+    let uplink: Link | undefined;
     try {
-      const machine = publicKey(fromHex(device.nodeId));
-      const wallet = await openWallet(this.crypto, join(home, "wallet"), DEFAULT_NETWORK);
-      const [uplink = ""] = world.buyerUplink(toHex(wallet.signer.nodeId)).split("=");
-      const gateway = publicKey(fromHex(world.gatewayId));
-      wallet.rememberGateway(world.gatewayId);
-      const payer = await PayerNode.start(this.crypto, wallet, gateway);
-      this.payer = payer;
-      const gatewayLink = await openLink(uplink);
-      try {
-        payer.on((told) => {
-          if (told.type === "channel" && isWith(payer, machine, told.id)) {
-            account.ledger.note(told.event);
-          }
-        });
-        payer.device.attach(gatewayLink, gateway);
-        payer.device.attach(door.link, machine);
-        await connected(payer, machine, device.name);
-        const notes = { note: (text: string) => out.note(`${device.name}: ${text}`) };
-        const funding = { out: notes, fundSat: undefined, gateway };
-        const counter: Counter = {
-          payer,
-          machine,
-          channel: (amountMsat) => channelFor(payer, machine, amountMsat, funding),
-        };
-        while (account.purchases < wanted) {
-          const bought = await shopping(counter, account.purchases, () => account.purchases++);
-          if (bought.delivered) account.delivered++;
-          else account.refunded++;
-          account.keptMsat += bought.keptMsat;
-          onBought(account, bought);
-          if (!bought.delivered) break;
-        }
-        const isOver = () => isSquare(account) && isSettled(payer, machine);
-        await payer.until(() => isOver() || undefined, SETTLE_MS);
-      } finally {
-        await this.leave();
-        gatewayLink.close();
-      }
+      const { payer, link } = await this.arrive(account);
+      uplink = link;
+      payer.device.attach(door.link, publicKey(fromHex(device.nodeId)));
+      await Promise.race([this.shop(account, payer, wanted), device.death]);
     } finally {
+      await this.leave();
+      uplink?.close();
       await door.leave();
     }
+  }
+
+  /** With a wallet, and the gateway at hand. */
+  private async arrive({ machine, ledger }: Account) {
+    const { world, home } = this.options;
+    const machineId = publicKey(fromHex(machine.device.nodeId));
+    const gateway = publicKey(fromHex(world.gatewayId));
+    const wallet = await openWallet(this.crypto, join(home, "wallet"), DEFAULT_NETWORK);
+    wallet.rememberGateway(world.gatewayId);
+    const payer = await PayerNode.start(this.crypto, wallet, gateway);
+    this.payer = payer;
+    payer.on((told) => {
+      if (told.type === "channel" && isWith(payer, machineId, told.id)) ledger.note(told.event);
+    });
+    const link = await openLink(world.buyerUplink(toHex(wallet.signer.nodeId)));
+    payer.device.attach(link, gateway);
+    return { payer, link };
+  }
+
+  private async shop(account: Account, payer: PayerNode, wanted: number): Promise<void> {
+    const { world, shopping, onBought, out } = this.options;
+    const { name, nodeId } = account.machine.device;
+    const machine = publicKey(fromHex(nodeId));
+    const gateway = publicKey(fromHex(world.gatewayId));
+    let isSynced = false;
+    payer.on((told) => {
+      isSynced ||= told.type === "tip";
+    });
+    await connected(payer, gateway, "the gateway");
+    await connected(payer, machine, name);
+    // Blocks are read again after a start, and fundings proven anew: nothing can be paid in between.
+    await payer.until(() => isSynced || undefined, SYNC_MS);
+    const notes = { note: (text: string) => out.note(`${name}: ${text}`) };
+    const funding = { out: notes, fundSat: undefined, gateway };
+    const counter: Counter = {
+      payer,
+      machine,
+      channel: (amountMsat) => channelFor(payer, machine, amountMsat, funding),
+    };
+    while (account.purchases < wanted) {
+      const bought = await shopping(counter, account.purchases, () => account.purchases++);
+      if (bought.delivered) account.delivered++;
+      else account.refunded++;
+      account.keptMsat += bought.keptMsat;
+      onBought(account, bought);
+      if (!bought.delivered) break;
+    }
+    const isOver = () => isSquare(account) && isSettled(payer, machine);
+    await payer.until(() => isOver() || undefined, SETTLE_MS);
   }
 
   /** Goes at once. */

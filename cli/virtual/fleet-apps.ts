@@ -18,9 +18,6 @@ const SECOND_MSAT = 10_000;
 const SECONDS = 2;
 /** Fed more than will be used by who leaves early. */
 const SECONDS_AHEAD = 8;
-const POLL_MS = 20;
-/** A hand takes the product out: what still passes the sensor would hinder the next one. */
-const TAKE_OUT_MS = 200;
 
 export function fleetApp(name: FleetAppName): FleetApp {
   if (name === "vending") {
@@ -47,7 +44,6 @@ const buyProduct: Shopping = async ({ payer, machine, channel }, number, begun) 
     const paid = await channel(priceMsat);
     begun();
     const { delivered, note } = await buy(payer, paid, id, priceMsat);
-    await pause(TAKE_OUT_MS);
     return { what, delivered, note, keptMsat: delivered ? priceMsat : 0 };
   }
   throw new Error(`nothing is for sale${list.note ? `: ${list.note}` : ""}`);
@@ -61,18 +57,17 @@ function feedMeter(leaveEarlyEvery: number): Shopping {
     const maxMsat = units * priceMsat;
     const { channelId } = await channel(maxMsat);
     begun();
+    let paidOnce = () => {};
+    const isPaid = new Promise<void>((resolve) => {
+      paidOnce = resolve;
+    });
+    const forget = payer.on((told) => {
+      if (told.type === "channel" && told.event.type === "pushSettled") paidOnce();
+    });
     const feed = await payer.app.feed(channelId, { maxMsat, units, pushUnits: units });
-    if (leavesEarly) await untilItFlows(() => payer.app.spentMsat > 0).then(() => feed.stop());
-    const { usedUnits, paidMsat, restMsat, note } = await feed.done;
+    if (leavesEarly) void isPaid.then(() => feed.stop());
+    const { usedUnits, paidMsat, restMsat, note } = await feed.done.finally(forget);
     const what = `${usedUnits} of ${units} s`;
     return { what, delivered: usedUnits === units, note, keptMsat: paidMsat - restMsat };
   };
-}
-
-async function untilItFlows(isFlowing: () => boolean): Promise<void> {
-  while (!isFlowing()) await pause(POLL_MS);
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((wake) => setTimeout(wake, ms));
 }

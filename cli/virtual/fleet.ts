@@ -11,6 +11,7 @@ import type { Context } from "../command.ts";
 import { Failure, messageOf } from "../failure.ts";
 import { Account, Buyer } from "./buyer.ts";
 import { fleetApp, shoppingOf } from "./fleet-apps.ts";
+import { keep } from "./keep.ts";
 import { FleetOwner } from "./owner.ts";
 import type { FleetPlan } from "./plan.ts";
 
@@ -36,9 +37,10 @@ export async function runFleet(context: Context, plan: FleetPlan): Promise<void>
   await claimAll(context, { world, owner, plan });
   const accounts = world.machines.map((machine) => new Account(machine));
   await sell(context, { world, home, owner, plan, accounts });
-  if (plan.purchases > 0) {
-    const books = await booksOf(context, { accounts, owner, plan });
-    report(context, books, (performance.now() - startedMs) / 1000);
+  const problems = await closeBooks(context, { accounts, owner, plan, startedMs });
+  if (plan.keep) await keep(context, world, home);
+  if (problems > 0) {
+    throw new Failure(`the books do not agree: ${problems} problem(s), named above`);
   }
 }
 
@@ -119,6 +121,22 @@ interface Closing {
   readonly accounts: readonly Account[];
   readonly owner: FleetOwner;
   readonly plan: FleetPlan;
+  readonly startedMs: number;
+}
+
+/** Says how many problems there are. */
+async function closeBooks(context: Context, closing: Closing): Promise<number> {
+  const { out } = context;
+  if (closing.plan.purchases === 0) return 0;
+  const books = await booksOf(context, closing);
+  const problems = problemsOf(books);
+  out.text(fleetTable(books));
+  for (const one of books) out.result(one);
+  for (const problem of problems) out.note(problem);
+  if (problems.length === 0) out.text("every purchase was delivered or refunded; the sums agree");
+  const seconds = Math.round((performance.now() - closing.startedMs) / 100) / 10;
+  out.result({ ...fleetResult(books, seconds), problems });
+  return problems.length;
 }
 
 async function booksOf(
@@ -126,14 +144,15 @@ async function booksOf(
   { accounts, owner, plan }: Closing,
 ): Promise<readonly MachineBooks[]> {
   const books: MachineBooks[] = [];
-  for (const { machine, purchases, delivered, refunded, ledger } of accounts) {
+  for (const { machine, purchases, delivered, refunded, keptMsat, ledger } of accounts) {
     const { paidMsat, refundedMsat } = ledger;
     const { name, fallen } = machine.device;
     const earnedMsat = await owner.earned(machine).catch((cause: unknown) => {
       out.note(`${name}: what it earned is not known (${messageOf(cause)})`);
       return 0;
     });
-    const money = { paidMsat, refundedMsat, earnedMsat };
+    const owedMsat = paidMsat - refundedMsat - keptMsat;
+    const money = { paidMsat, refundedMsat, owedMsat, earnedMsat };
     const mechanics = plan.app === "vending" ? { fallen } : {};
     const wanted = plan.purchases;
     books.push({ name, purchases, wanted, delivered, refunded, ...money, ...mechanics });
@@ -141,19 +160,6 @@ async function booksOf(
   }
   out.endBar();
   return books;
-}
-
-function report({ out }: Context, books: readonly MachineBooks[], seconds: number): void {
-  const problems = problemsOf(books);
-  out.text(fleetTable(books));
-  for (const one of books) if (out.isJson) out.result(one);
-  const result = fleetResult(books, Math.round(seconds * 10) / 10);
-  for (const problem of problems) out.note(problem);
-  if (problems.length === 0) out.text("every purchase was delivered or refunded; the sums agree");
-  out.result({ ...result, problems });
-  if (problems.length > 0) {
-    throw new Failure(`the books do not agree: ${problems.length} problem(s), named above`);
-  }
 }
 
 function nameOf({ app, devices }: FleetPlan, index: number): string {

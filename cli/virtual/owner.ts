@@ -80,7 +80,7 @@ export class FleetOwner {
   ): Promise<T> {
     const door = await openDoor(machine, this.world.radioFolder, bleName);
     try {
-      const client = await AdminClient.connect({
+      const calling = AdminClient.connect({
         crypto: this.crypto,
         entropy: { random: (length) => new Uint8Array(randomBytes(length)) },
         link: door.link,
@@ -89,8 +89,10 @@ export class FleetOwner {
         network: networkNamed(DEFAULT_NETWORK),
         timeoutMs: CONNECT_MS,
       });
+      calling.catch(() => {}); // of a machine that has died in the meantime
+      const client = await Promise.race([calling, machine.device.death]);
       try {
-        return await work(client);
+        return await Promise.race([work(client), machine.device.death]);
       } finally {
         client.close();
       }

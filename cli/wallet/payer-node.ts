@@ -70,6 +70,8 @@ export class PayerNode {
       },
       timing: TIMING,
       maxChannels: MAX_CHANNELS,
+      // A machine that has sold nothing yet must be able to give the first payment back: it keeps no reserve with us.
+      policy: { reservePpm: 0 },
       nowMs: Date.now(),
       nowSeconds,
       clock: { nowMs: () => Date.now(), nowSeconds, after },

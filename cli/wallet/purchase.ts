@@ -1,4 +1,5 @@
 /** One purchase from beginning to end: what is under way is finished first, a channel is opened where there is none, then it pays and waits. */
+import { fundingLost } from "../../core/channel/funding.ts";
 import type { ChannelRecord } from "../../core/channel/record.ts";
 import type { MessageNamed } from "../../core/messages/message.ts";
 import { METER_UNITS } from "../../core/messages/service.ts";
@@ -107,9 +108,13 @@ export async function channelFor(
 ): Promise<ChannelRecord> {
   const { out, gateway } = options;
   const usable = () =>
-    payer
-      .channelsWith(machine)
-      .find(({ phase, base }) => phase === "normal" && base.toLocalMsat >= amountMsat);
+    payer.channelsWith(machine).find(
+      (record) =>
+        record.phase === "normal" &&
+        record.base.toLocalMsat >= amountMsat &&
+        // After a start the funding is proven anew.
+        fundingLost(record) === undefined,
+    );
   const hasOne = payer.channelsWith(machine).length > 0;
   const ready = hasOne ? await payer.until(usable, REESTABLISH_MS) : undefined;
   if (ready) return ready;

@@ -12,6 +12,8 @@ export interface MachineBooks {
   /** What left the buyers' hands, and what came back to them. */
   readonly paidMsat: number;
   readonly refundedMsat: number;
+  /** Of purchases that were not delivered, or not to their end: what a machine owes at the end. */
+  readonly owedMsat?: number;
   /** What the machine's channels hold. */
   readonly earnedMsat: number;
   /** What fell, by the mechanics; absent where nothing falls (a meter). */
@@ -33,9 +35,10 @@ export function problemsOf(books: readonly MachineBooks[]): readonly string[] {
   return books.flatMap((one) => {
     const { name, purchases, delivered, refunded, fallen } = one;
     const problems: string[] = [];
-    const { wanted = purchases } = one;
+    const { wanted = purchases, owedMsat = 0 } = one;
     if (purchases !== wanted) problems.push(`${name}: ${purchases} of ${wanted} purchases made`);
     const missing = missingMsat(one);
+    if (owedMsat !== 0) problems.push(`${name}: ${owedMsat} msat of refunds did not come back`);
     if (missing !== 0) problems.push(`${name}: ${missing} msat unaccounted`);
     if (purchases !== delivered + refunded) {
       problems.push(`${name}: ${purchases - delivered - refunded} purchase(s) without an end`);

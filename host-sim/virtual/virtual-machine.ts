@@ -21,12 +21,21 @@ export class VirtualMachine {
   /** Printed on the device. */
   claimCode = "";
   readonly alarms: string[] = [];
+  /** Rejects when the machine has died for good. */
+  readonly death: Promise<never>;
+  private die!: (cause: Error) => void;
   private process: ControlledProcess | undefined;
   private onStarted = () => {};
   private isEnding = false;
   private lastExit: number | string = 0;
 
-  constructor(private readonly options: VirtualMachineOptions) {}
+  constructor(private readonly options: VirtualMachineOptions) {
+    this.death = new Promise((_, reject) => {
+      this.die = reject;
+    });
+    // Whoever deals with it is told; nobody need listen.
+    this.death.catch(() => {});
+  }
 
   get name(): string {
     return this.options.name;
@@ -78,13 +87,18 @@ export class VirtualMachine {
 
   private async afterEnd(why: string): Promise<void> {
     if (this.lastExit !== RESTART_CODE) {
-      this.options.onDied(why);
+      this.died(why);
       return;
     }
     this.restarts++;
     await this.start().catch((cause: Error) => {
-      if (!this.isEnding) this.options.onDied(cause.message);
+      if (!this.isEnding) this.died(cause.message);
     });
+  }
+
+  private died(why: string): void {
+    this.options.onDied(why);
+    this.die(new Error(`${this.name} has died`));
   }
 
   private heard(event: string, fields: JsonObject): void {

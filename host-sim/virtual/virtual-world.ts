@@ -33,6 +33,7 @@ const DEVICE = new URL("./device-process.ts", import.meta.url).pathname;
 const GATEWAY = new URL("../processes/gateway-process.ts", import.meta.url).pathname;
 /** Deep enough for machines, which want 3 confirmations. */
 const BLOCKS_PER_FUNDING = 4;
+const BLOCK_MS = 5_000;
 const START_MS = 60_000;
 
 export class VirtualWorld {
@@ -61,11 +62,10 @@ export class VirtualWorld {
     await this.startGateway();
   }
 
-  /** How the buyer's gateway is reached, with its node id. */
+  /** How the buyer reaches the gateway. */
   buyerUplink(buyer: string): string {
     const { broker, gatewayId } = this;
-    const name = broker ? `${broker.url}/${gatewayId}/${buyer}` : this.buyerCable.ends[1];
-    return `${name}=${gatewayId}`;
+    return broker ? `${broker.url}/${gatewayId}/${buyer}` : this.buyerCable.ends[1];
   }
 
   /** For somebody from outside: one at a time. */
@@ -88,7 +88,7 @@ export class VirtualWorld {
     const device = new VirtualMachine({
       name,
       command: [...TSX, ...words],
-      onDied: (reason) => this.options.onTrouble(`${name} died: ${reason}`),
+      onDied: (reason) => this.options.onTrouble(`${name} has died: ${reason}`),
     });
     this.atEnd(() => device.stop());
     await device.start();
@@ -98,6 +98,12 @@ export class VirtualWorld {
       await this.gateway?.call("attach", { link: `${uplink.ends[0]}=${device.nodeId}` });
     }
     return machine;
+  }
+
+  /** A block now and then, as a chain has them: for whoever comes from outside. */
+  keepMining(): void {
+    const timer = setInterval(() => void this.mine(1), BLOCK_MS);
+    this.atEnd(async () => clearInterval(timer));
   }
 
   /** The broker as a device's settings name it. */
@@ -140,7 +146,7 @@ export class VirtualWorld {
     let started = (_: JsonObject) => {};
     const gateway = new ControlledProcess("gateway", [...TSX, ...words], (event, fields) => {
       if (event === "started") started(fields);
-      if (event === "deviceFunded") this.mineLater();
+      if (event === "deviceFunded") void this.mine(BLOCKS_PER_FUNDING);
       if (event === "alarm") this.options.onTrouble(`gateway: ${fields.text}`);
     });
     this.gateway = gateway;
@@ -159,13 +165,14 @@ export class VirtualWorld {
     });
   }
 
-  /** Block by block: the gateway looks at each. */
-  private mineLater(): void {
+  /** One by one: the gateway looks at each. */
+  private mine(blocks: number): Promise<void> {
     this.mining = this.mining.then(async () => {
-      for (let block = 0; block < BLOCKS_PER_FUNDING && !this.isEnding; block++) {
+      for (let block = 0; block < blocks && !this.isEnding; block++) {
         await this.gateway?.call("mine", { blocks: 1 }).catch(() => {});
       }
     });
+    return this.mining;
   }
 
   private async lay(name: string): Promise<Cable> {
