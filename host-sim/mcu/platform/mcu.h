@@ -11,8 +11,9 @@
 /* Second flash bank: what the device writes. */
 #define NOR_ADDRESS 0x22000000u
 #define NOR_SECTOR_BYTES 4096u
-#define NOR_RECORDS_BYTES (512u * 1024u)
-/* Behind the partition: a page that whoever starts the machine fills, as straps and fuses would be. */
+/* Records, and behind them settings (board.ts). */
+#define NOR_BYTES (640u * 1024u)
+/* Behind the partitions: a page that whoever starts the machine fills, as straps and fuses would be. */
 #define STRAPS_ADDRESS (NOR_ADDRESS + 0x100000u)
 
 /* A bundle's top level has hundreds of constants on the stack; at run time they are closures in flash. */

@@ -9,7 +9,7 @@
 
 static uint32_t offset_of(xsMachine *the, xsSlot *slot, uint32_t length) {
   int offset = xsmcToInteger(*slot);
-  if (offset < 0 || length > NOR_RECORDS_BYTES || (uint32_t)offset > NOR_RECORDS_BYTES - length) {
+  if (offset < 0 || length > NOR_BYTES || (uint32_t)offset > NOR_BYTES - length) {
     xsRangeError("%u bytes at %d are outside the flash", (unsigned)length, offset);
   }
   return (uint32_t)offset;
@@ -23,8 +23,6 @@ static void native_uartWrite(xsMachine *the) {
   xsmcGetBufferReadable(xsArg(0), &bytes, &length);
   for (xsUnsignedValue i = 0; i < length; i++) uart_put(((uint8_t *)bytes)[i]);
 }
-
-static void native_flashSize(xsMachine *the) { xsmcSetInteger(xsResult, NOR_RECORDS_BYTES); }
 
 static void native_flashRead(xsMachine *the) {
   uint32_t length = (uint32_t)xsmcToInteger(xsArg(1));
@@ -42,7 +40,7 @@ static void native_flashProgram(xsMachine *the) {
 
 static void native_flashErase(xsMachine *the) {
   int sector = xsmcToInteger(xsArg(0));
-  if (sector < 0 || (uint32_t)sector >= NOR_RECORDS_BYTES / NOR_SECTOR_BYTES) {
+  if (sector < 0 || (uint32_t)sector >= NOR_BYTES / NOR_SECTOR_BYTES) {
     xsRangeError("there is no sector %d", sector);
   }
   nor_erase((uint32_t)sector);
@@ -85,7 +83,6 @@ static void native_retainedWrite(xsMachine *the) {
 #define BOARD_FUNCTIONS(ONE) \
   ONE(print, 1)              \
   ONE(uartWrite, 1)          \
-  ONE(flashSize, 0)          \
   ONE(flashRead, 2)          \
   ONE(flashProgram, 2)       \
   ONE(flashErase, 1)         \
