@@ -8,7 +8,8 @@ import type { McuImage } from "./build.ts";
 import { decodeFigures, FIGURES_BYTES, type McuFigures, symbolAddress } from "./figures.ts";
 
 export interface Strapping {
-  readonly settings: Uint8Array;
+  /** Read by its program (straps.ts). */
+  readonly settings?: Uint8Array;
   /** This allocation fails, counted from the start. */
   readonly failingAllocation?: number;
   /** Power fails at this step of the flash. */
@@ -43,7 +44,7 @@ export class Mcu {
   }
 
   /** Powers it on; `folder` keeps its flash from one life to the next. */
-  static async start(image: McuImage, folder: string, strapping: Strapping): Promise<Mcu> {
+  static async start(image: McuImage, folder: string, strapping: Strapping = {}): Promise<Mcu> {
     const flash = join(folder, "norflash.bin");
     if (!existsSync(flash)) writeFileSync(flash, Buffer.alloc(BANK_BYTES, 0xff));
     writeStraps(flash, strapping);
@@ -126,7 +127,7 @@ export class Mcu {
 
 /** The page that the machine reads at its start: magic, faults, fresh entropy, settings. */
 function writeStraps(flash: string, strapping: Strapping): void {
-  const { settings, failingAllocation = 0, failingFlashStep = 0 } = strapping;
+  const { settings = new Uint8Array(0), failingAllocation = 0, failingFlashStep = 0 } = strapping;
   const page = Buffer.alloc(4096, 0xff);
   page.writeUInt32LE(STRAPS_MAGIC, 0);
   page.writeUInt32LE(failingAllocation, 4);

@@ -4,14 +4,13 @@ import type { NativeFunctions } from "../../firmware/crypto/native.ts";
 export interface BoardFunctions {
   print(line: string): void;
   uartWrite(bytes: Uint8Array): void;
-  flashSize(): number;
   flashRead(offset: number, length: number): ArrayBuffer;
   /** Throws where a bit would have to be set. */
   flashProgram(offset: number, bytes: Uint8Array): void;
   flashErase(sector: number): void;
   flashIsErased(offset: number, length: number): boolean;
   nowMs(): number;
-  /** What whoever started the machine wrote into its straps. */
+  /** What whoever started the machine wrote into its straps (straps.ts). */
   settings(): ArrayBuffer;
   /** 0 power, 1 restart, 2 crash, 3 watchdog. */
   resetReason(): number;

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { McuImage } from "./build.ts";
 import type { McuFigures } from "./figures.ts";
-import { McuWorld, NO_PRODUCT, PRODUCT } from "./world.ts";
+import { PRODUCT } from "./owner.ts";
+import { McuWorld, NO_PRODUCT } from "./world.ts";
 
 const FUNDING_SAT = 500_000;
 /** The device's from the start, so that it can give back and pay the reserve. */
@@ -67,9 +68,10 @@ class Story {
 
   async tell(): Promise<Proof> {
     const { world } = this;
-    await world.powerOn();
+    await world.claim();
+    this.say("booted from flash, its crypto tested, and claimed by its owner over its UART");
     await world.connected();
-    this.say("booted from flash, its crypto tested, and talks to the gateway");
+    this.say("talks to the gateway");
     const before = await world.mcu.figures();
     await world.open(FUNDING_SAT, GIVEN_MSAT);
     this.expectedMsat += GIVEN_MSAT;

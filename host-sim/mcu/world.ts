@@ -1,4 +1,4 @@
-/** A gateway on a simulated chain with the emulated microcontroller at the other end of its UART: opens, pays, is paid, loses power, settles. */
+/** An owner and a gateway on a simulated chain, with the emulated microcontroller at the other end of its UART: claims, opens, pays, is paid, loses power, settles. */
 import { randomBytes } from "node:crypto";
 import type { ChannelEvent } from "../../core/channel/effects.ts";
 import type { ChannelRecord } from "../../core/channel/record.ts";
@@ -17,17 +17,16 @@ import { equal, toHex } from "../../core/primitives/bytes.ts";
 import { chooseCrypto } from "../../gateway/crypto/choose.ts";
 import { Gateway } from "../../gateway/gateway.ts";
 import { type SimLab, startSimLab } from "../chain/sim-lab.ts";
-import { connectSocket } from "../links/socket-link.ts";
+import { connectSocket, type SocketLink } from "../links/socket-link.ts";
 import type { McuImage } from "./build.ts";
 import { Mcu, type Strapping } from "./emulator.ts";
-import { encodeSettings } from "./straps.ts";
+import { cardOn, McuOwner } from "./owner.ts";
 
-export const PRODUCT = { id: 1, name: "tea", priceMsat: 900_000 } as const;
 /** What nobody sells: the money comes back. */
 export const NO_PRODUCT = 2;
 const TICK_MS = 20;
 const WAIT_MS = 60_000;
-const POLICY = { minimumDepth: 3, toSelfDelay: 144, irrevocableDepth: 6 };
+const POLICY = { minimumDepth: 3, irrevocableDepth: 6 };
 const TIMING = {
   pingAfterMs: 5_000,
   deadAfterMs: 15_000,
@@ -46,9 +45,11 @@ export class McuWorld {
   mcu!: Mcu;
   gateway!: Gateway;
   channel: ChannelId | undefined;
+  readonly owner: McuOwner;
+  private link!: SocketLink;
   private readonly lab: SimLab;
-  private readonly deviceId: PublicKey;
-  private readonly settings: Uint8Array;
+  /** Known once it is claimed; it makes its keys itself. */
+  private deviceId!: PublicKey;
   private readonly timer: NodeJS.Timeout;
   private isConnected = false;
   private readonly startedMs = Date.now();
@@ -58,15 +59,8 @@ export class McuWorld {
     private readonly folder: string,
     private readonly gatewaySigner: SeedSigner,
   ) {
-    const crypto = chooseCrypto();
-    const seed = new Uint8Array(randomBytes(32));
-    this.lab = startSimLab(crypto);
-    this.deviceId = new SeedSigner(crypto, seed).nodeId;
-    const { toSelfDelay, minimumDepth } = POLICY;
-    this.settings = encodeSettings({
-      ...{ seed, gatewayId: gatewaySigner.nodeId, app: "vending", products: [PRODUCT] },
-      ...{ toSelfDelay, minimumDepth },
-    });
+    this.lab = startSimLab(chooseCrypto());
+    this.owner = new McuOwner(gatewaySigner.nodeId);
     this.timer = setInterval(() => this.gateway?.tick(Date.now() - this.startedMs), TICK_MS);
   }
 
@@ -102,12 +96,26 @@ export class McuWorld {
     return world;
   }
 
+  /** A new machine's first life: its owner claims it over the cable, which then is the gateway's. */
+  async claim(): Promise<void> {
+    await this.plugIn({});
+    const { nodeId, claimed } = await cardOn(this.link);
+    if (claimed) throw new Error("a new machine says that it has an owner");
+    await this.owner.claim(this.link, nodeId);
+    this.deviceId = nodeId;
+    this.gateway.attach(this.link, nodeId);
+  }
+
   /** Power on, and a cable to the gateway. */
   async powerOn(faults: Faults = {}): Promise<void> {
-    this.mcu = await Mcu.start(this.image, this.folder, { settings: this.settings, ...faults });
-    const link = await connectSocket(this.mcu.uart);
-    this.listen(link);
-    this.gateway.attach(link, this.deviceId);
+    await this.plugIn(faults);
+    this.gateway.attach(this.link, this.deviceId);
+  }
+
+  private async plugIn(faults: Faults): Promise<void> {
+    this.mcu = await Mcu.start(this.image, this.folder, faults);
+    this.link = await connectSocket(this.mcu.uart);
+    this.listen(this.link);
   }
 
   /** SIGKILL: what the flash file holds at that moment is all that is left. */
@@ -258,7 +266,7 @@ export class McuWorld {
   }
 
   /** The text between the frames. */
-  private listen(link: Awaited<ReturnType<typeof connectSocket>>): void {
+  private listen(link: SocketLink): void {
     let text = "";
     link.onTap = (bytes) => {
       for (const byte of bytes) {

@@ -10,7 +10,7 @@ import { buildMcu, type McuImage } from "../../host-sim/mcu/build.ts";
 import { CALL, DONE } from "../../host-sim/mcu/crypto-service.ts";
 import { Mcu } from "../../host-sim/mcu/emulator.ts";
 import { prove } from "../../host-sim/mcu/proof.ts";
-import { encodeSettings } from "../../host-sim/mcu/straps.ts";
+import { cryptoStraps } from "../../host-sim/mcu/straps.ts";
 import { decodeParts, encodeParts } from "../../host-sim/xs/parts.ts";
 import { type Case, cryptoCases } from "../crypto/native-c/cases.ts";
 
@@ -53,9 +53,7 @@ describe("its crypto", () => {
   });
 
   test("answers as noble does, byte for byte", async () => {
-    const nothing = { seed: new Uint8Array(32), gatewayId: new Uint8Array(33), products: [] };
-    const settings = encodeSettings({ ...nothing, app: "crypto", toSelfDelay: 1, minimumDepth: 1 });
-    mcu = await Mcu.start(image, folder, { settings });
+    mcu = await Mcu.start(image, folder, { settings: cryptoStraps() });
     const link = await connectSocket(mcu.uart);
     let answered: (frame: Uint8Array) => void = () => {};
     const decoder = new FrameDecoder(8192, (frame) => answered(frame.slice()));
