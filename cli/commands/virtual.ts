@@ -10,7 +10,10 @@ export const virtual: Command = {
       .option("--engine <name>", "what runs the firmware: node (default) or xs")
       .option("--broker <name>", "of --link mqtt: aedes (default) or mosquitto")
       .option("--purchases <number>", "at each machine (default: 3)")
-      .option("--jam-every <number>", "every so-manieth product gets stuck: its money comes back")
+      .option(
+        "--jam-every <number>",
+        "every so-manieth product of each machine gets stuck; of a meter: a customer leaves early",
+      )
       .option("--keep", "leave the machines running until Ctrl-C, for the other commands");
   },
   examples: [

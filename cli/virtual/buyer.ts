@@ -65,9 +65,8 @@ export class Buyer {
 
   /** One visit: up to `wanted` purchases in all, or until one was not delivered. */
   async visit(account: Account, wanted: number): Promise<void> {
-    const { world } = this.options;
     const { device } = account.machine;
-    const door = await openDoor(account.machine, world.radioFolder, device.name);
+    const door = await openDoor(account.machine, device.name);
     let uplink: Link | undefined;
     try {
       const { payer, link } = await this.arrive(account);

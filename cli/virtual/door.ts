@@ -12,11 +12,7 @@ export interface Door {
 const LEAVE_MS = 2_000;
 
 /** `bleName`: as it advertises itself now. */
-export async function openDoor(
-  { port }: Machine,
-  radioFolder: string | undefined,
-  bleName: string,
-): Promise<Door> {
+export async function openDoor({ port, radioFolder }: Machine, bleName: string): Promise<Door> {
   if (radioFolder !== undefined) return bleDoor(radioFolder, bleName);
   if (!port) throw new Error("this machine has no port and no radio");
   await port.plugIn();

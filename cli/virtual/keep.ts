@@ -4,18 +4,19 @@ import type { Context } from "../command.ts";
 
 /** Resolves never: Ctrl-C ends the command. */
 export async function keep({ out }: Context, world: VirtualWorld, home: string): Promise<never> {
-  const { radioFolder, machines, visitorUplink } = world;
-  const radio = radioFolder === undefined ? {} : { PICOBOLT_RADIO: radioFolder };
-  const env = { PICOBOLT_HOME: home, ...radio };
-  for (const { device, port } of machines) {
+  const { machines, visitorUplink } = world;
+  const env = { PICOBOLT_HOME: home };
+  for (const { device, port, radioFolder } of machines) {
     await port?.plugIn();
     const link = `${port?.customerLink ?? `ble:${device.name}`}=${device.nodeId}`;
-    out.line(`${device.name}  --link ${link}`, { machine: device.name, link });
+    const radio = radioFolder === undefined ? {} : { env: { PICOBOLT_RADIO: radioFolder } };
+    const words = radioFolder === undefined ? "" : `PICOBOLT_RADIO=${radioFolder} picobolt … `;
+    out.line(`${device.name}  ${words}--link ${link}`, { machine: device.name, link, ...radio });
   }
   world.keepMining();
   out.text(`gateway  --gateway ${visitorUplink}`);
   out.text("\nin another terminal, one command at a time:");
-  for (const [name, value] of Object.entries(env)) out.text(`  export ${name}=${value}`);
+  out.text(`  export PICOBOLT_HOME=${home}`);
   out.text("they run until Ctrl-C");
   out.result({ kept: machines.length, gateway: visitorUplink, env });
   // What waits for a signal alone does not keep a process alive; the machines' pipes do.

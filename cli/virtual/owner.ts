@@ -52,7 +52,7 @@ export class FleetOwner {
         app: app.name,
         ...(appConfig && { appConfig }),
         ...(mqtt && { mqtt: { ...mqtt } }),
-        ...(world.radioFolder !== undefined && { code: claimCode }),
+        ...(machine.radioFolder !== undefined && { code: claimCode }),
       });
       if (app.products.length > 0) await client.setPrices(app.products);
     });
@@ -78,7 +78,7 @@ export class FleetOwner {
     bleName: string,
     work: (client: AdminClient) => Promise<T>,
   ): Promise<T> {
-    const door = await openDoor(machine, this.world.radioFolder, bleName);
+    const door = await openDoor(machine, bleName);
     try {
       const calling = AdminClient.connect({
         crypto: this.crypto,

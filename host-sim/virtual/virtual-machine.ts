@@ -6,6 +6,8 @@ export interface VirtualMachineOptions {
   readonly name: string;
   /** Program and words of its process (host-sim/virtual/device-process.ts). */
   readonly command: readonly string[];
+  /** What it says is wrong. */
+  onAlarm(text: string): void;
   /** It ended, and nobody wanted that. */
   onDied(reason: string): void;
 }
@@ -20,7 +22,6 @@ export class VirtualMachine {
   nodeId = "";
   /** Printed on the device. */
   claimCode = "";
-  readonly alarms: string[] = [];
   /** Rejects when the machine has died for good. */
   readonly death: Promise<never>;
   private die!: (cause: Error) => void;
@@ -115,7 +116,7 @@ export class VirtualMachine {
         this.claimCode = /^claim code: (\S+)/.exec(fields.line as string)?.[1] ?? this.claimCode;
         return;
       case "alarm":
-        this.alarms.push(fields.text as string);
+        this.options.onAlarm(fields.text as string);
         return;
       default:
         return;

@@ -26,6 +26,8 @@ export interface Machine {
   readonly device: VirtualMachine;
   /** Absent where customers come by radio. */
   readonly port?: CustomerPort;
+  /** Of the sockets of the radio that it is on. */
+  readonly radioFolder?: string;
 }
 
 const TSX = [process.execPath, "--import", "tsx"];
@@ -33,6 +35,8 @@ const DEVICE = new URL("./device-process.ts", import.meta.url).pathname;
 const GATEWAY = new URL("../processes/gateway-process.ts", import.meta.url).pathname;
 /** Deep enough for machines, which want 3 confirmations. */
 const BLOCKS_PER_FUNDING = 4;
+/** btvirt has 16 controllers; customers need some too. */
+const MACHINES_PER_RADIO = 12;
 const BLOCK_MS = 5_000;
 const START_MS = 60_000;
 
@@ -41,10 +45,10 @@ export class VirtualWorld {
   readonly machines: Machine[] = [];
   gatewayId = "";
   broker: Broker | undefined;
-  /** Its sockets' folder. */
-  radioFolder: string | undefined;
   private gateway: ControlledProcess | undefined;
   private readonly ends: (() => Promise<unknown>)[] = [];
+  private readonly rooms: Promise<string>[] = [];
+  private placesTaken = 0;
   private isEnding = false;
   private mining: Promise<void> = Promise.resolve();
   private buyerCable!: Cable;
@@ -55,7 +59,6 @@ export class VirtualWorld {
   /** Gateway, chain and what machines need to be reached; no machine yet. */
   async start(): Promise<void> {
     const { link, broker } = this.options;
-    if (link === "ble") await this.startRadio();
     if (link === "mqtt") await this.startBroker(broker);
     this.buyerCable = await this.lay("buyer");
     this.visitorCable = await this.lay("visitor");
@@ -84,15 +87,17 @@ export class VirtualWorld {
     else words.push("--mqtt");
     const port = link === "ble" ? undefined : await this.port(join(base, "tty"));
     if (port) words.push("--serial", port.deviceLink);
-    if (this.radioFolder) words.push("--ble", this.radioFolder);
+    const radioFolder = link === "ble" ? await this.place() : undefined;
+    if (radioFolder) words.push("--ble", radioFolder);
     const device = new VirtualMachine({
       name,
       command: [...TSX, ...words],
+      onAlarm: (text) => this.options.onTrouble(`${name}: ${text}`),
       onDied: (reason) => this.options.onTrouble(`${name} has died: ${reason}`),
     });
     this.atEnd(() => device.stop());
     await device.start();
-    const machine = { device, ...(port && { port }) };
+    const machine = { device, ...(port && { port }), ...(radioFolder && { radioFolder }) };
     this.machines.push(machine);
     if (uplink) {
       await this.gateway?.call("attach", { link: `${uplink.ends[0]}=${device.nodeId}` });
@@ -122,11 +127,19 @@ export class VirtualWorld {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  private async startRadio(): Promise<void> {
+  /** The radio of the next machine: rooms fill one after the other. */
+  private place(): Promise<string> {
+    const room = Math.floor(this.placesTaken++ / MACHINES_PER_RADIO);
+    const radio = this.rooms[room] ?? this.startRadio();
+    this.rooms[room] = radio;
+    return radio;
+  }
+
+  private async startRadio(): Promise<string> {
     const { VirtualRadio } = await import("../ble/virtual-radio.ts");
     const radio = await VirtualRadio.start();
     this.atEnd(() => radio.stop());
-    this.radioFolder = radio.socketFolder;
+    return radio.socketFolder;
   }
 
   private async startBroker(name: BrokerName): Promise<void> {

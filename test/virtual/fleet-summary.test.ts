@@ -48,3 +48,10 @@ test("a purchase without an end, or a product that fell unpaid, is a failure", (
   expect(problemsOf([{ ...tea, fallen: 3 }])).toEqual(["tea: 2 delivered, but 3 fell"]);
   expect(fleetResult([{ ...tea, fallen: 3 }], 1).result).toBe("failed");
 });
+
+test("a refund that did not come back, and a purchase that was never made, are failures", () => {
+  expect(problemsOf([{ ...tea, owedMsat: 900_000 }])).toEqual([
+    "tea: 900000 msat of refunds did not come back",
+  ]);
+  expect(problemsOf([{ ...tea, wanted: 4 }])).toEqual(["tea: 3 of 4 purchases made"]);
+});
