@@ -87,6 +87,9 @@ interface Waiting {
   readonly fail: (cause: Error) => void;
 }
 
+/** Who waits for the session. */
+type Opening = Omit<Waiting, "method" | "settle"> & { readonly settle: () => void };
+
 const DEFAULT_TIMEOUT_MS = 15_000;
 const TICK_MS = 50;
 const MAX_MESSAGE_BYTES = 65_535;
@@ -96,7 +99,7 @@ export class AdminClient {
   private readonly session: Session;
   private readonly timer: ReturnType<typeof setInterval>;
   private readonly waiting = new Map<number, Waiting>();
-  private readonly onReady: (() => void)[] = [];
+  private readonly onReady: Opening[] = [];
   private isReady = false;
   private nextId = 1;
   private ended: string | undefined;
@@ -284,9 +287,9 @@ export class AdminClient {
   private ready(): Promise<void> {
     if (this.isReady) return Promise.resolve();
     const what = "the device did not answer the call";
-    return this.within<void>(undefined, what, (settle) =>
-      this.onReady.push(() => settle(undefined)),
-    );
+    return this.within<void>(undefined, what, (settle, fail) => {
+      this.onReady.push({ settle: () => settle(undefined), fail });
+    });
   }
 
   private async within<T>(
@@ -328,7 +331,7 @@ export class AdminClient {
     if (message.type === "init") {
       this.session.setPeerMaxMessage(message.maxMessageBytes);
       this.isReady = true;
-      for (const tell of this.onReady.splice(0)) tell();
+      for (const { settle } of this.onReady.splice(0)) settle();
     }
     if (message.type === "admin_response") this.waiting.get(message.id)?.settle(message);
   }
@@ -354,6 +357,9 @@ export class AdminClient {
       fail(new AdminSilence(`${method}: ${reason}`));
     }
     this.waiting.clear();
+    for (const { fail } of this.onReady.splice(0)) {
+      fail(new AdminSilence(`the device did not answer the call: ${reason}`));
+    }
   }
 }
 
