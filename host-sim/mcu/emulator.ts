@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { closeSync, existsSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { createConnection, type Socket } from "node:net";
 import { join } from "node:path";
+import { connectSocket, type SocketLink } from "../links/socket-link.ts";
 import type { McuImage } from "./build.ts";
 import { decodeFigures, FIGURES_BYTES, type McuFigures, symbolAddress } from "./figures.ts";
 
@@ -76,9 +77,18 @@ export class Mcu {
     return mcu;
   }
 
-  /** What its other end opens: it starts to run when somebody has. */
-  get uart(): string {
-    return join(this.folder, "uart.sock");
+  /** The other end of its UART, for one at a time: the machine starts to run when it is open. */
+  async openUart(): Promise<SocketLink> {
+    const until = Date.now() + START_MS;
+    for (;;) {
+      try {
+        return await connectSocket(join(this.folder, "uart.sock"));
+      } catch (cause) {
+        // The socket's file is there a moment before anybody listens.
+        if (this.ended || Date.now() > until) throw cause;
+        await new Promise((wake) => setTimeout(wake, 10));
+      }
+    }
   }
 
   get isRunning(): boolean {

@@ -12,6 +12,7 @@ const HELP = `npm run mcu -- [options]
   pays it, is paid back, cuts its power again and again, and closes.
 
   --power-cuts N   how often power fails in the middle of a payment (default 6)
+  --claim-cuts N   how often while a new machine is claimed (default 4)
   --full-heaps N   how often an allocation fails (default 3)
   --json           JSON lines
   --help
@@ -21,6 +22,7 @@ async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       "power-cuts": { type: "string", default: "6" },
+      "claim-cuts": { type: "string", default: "4" },
       "full-heaps": { type: "string", default: "3" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
@@ -31,6 +33,7 @@ async function main(): Promise<number> {
     return 0;
   }
   const powerCuts = count("--power-cuts", values["power-cuts"]);
+  const claimCuts = count("--claim-cuts", values["claim-cuts"]);
   const heapFailures = count("--full-heaps", values["full-heaps"]);
   const startedMs = Date.now();
   const say = (line: string) => {
@@ -45,7 +48,7 @@ async function main(): Promise<number> {
     say(
       `image: ${kb(image.imageBytes)}: code ${kb(code)}, bytecode ${kb(bytecode)}, frozen machine ${kb(frozen)}`,
     );
-    const proof = await prove(image, { powerCuts, heapFailures, onProgress: say });
+    const proof = await prove(image, { powerCuts, claimCuts, heapFailures, onProgress: say });
     if (values.json) process.stdout.write(`${JSON.stringify(jsonOf(proof))}\n`);
     else process.stdout.write(`${tableOf(proof)}\n`);
     return 0;

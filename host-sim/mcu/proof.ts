@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { McuImage } from "./build.ts";
+import { type ClaimCuts, cutClaims } from "./claims.ts";
 import type { McuFigures } from "./figures.ts";
 import { PRODUCT } from "./owner.ts";
 import { McuWorld, NO_PRODUCT } from "./world.ts";
@@ -22,10 +23,15 @@ type Faults = Parameters<McuWorld["powerOn"]>[0];
 
 export interface ProofOptions {
   readonly powerCuts: number;
+  /** New machines whose power fails while they are claimed. */
+  readonly claimCuts: number;
   /** How often an allocation fails. */
   readonly heapFailures: number;
   readonly onProgress?: (line: string) => void;
 }
+
+/** Where the memory that was ever in use is read. */
+export type Stage = "claimed" | "opened" | "openedTwo" | "paid";
 
 export interface Proof {
   readonly pushInstructions: number;
@@ -36,7 +42,10 @@ export interface Proof {
   readonly cStackBytes: number;
   readonly engineStackSlots: number;
   readonly imageBytes: number;
+  /** `ramBytes` as it was when each of these had happened. */
+  readonly ramAfter: Readonly<Record<Stage, number>>;
   readonly powerCuts: number;
+  readonly claimCuts: number;
   /** Lives of the device, but for the first. */
   readonly restarts: number;
   readonly lostSat: number;
@@ -47,7 +56,7 @@ export async function prove(image: McuImage, options: ProofOptions): Promise<Pro
   const folder = mkdtempSync(join(tmpdir(), "picobolt-mcu-"));
   const world = await McuWorld.start(image, folder);
   try {
-    return await new Story(world, image, options).tell();
+    return await new Story(world, { image, folder }, options).tell();
   } finally {
     await world.stop();
     rmSync(folder, { recursive: true, force: true });
@@ -62,14 +71,15 @@ class Story {
 
   constructor(
     private readonly world: McuWorld,
-    private readonly image: McuImage,
+    private readonly machine: { readonly image: McuImage; readonly folder: string },
     private readonly options: ProofOptions,
   ) {}
 
   async tell(): Promise<Proof> {
     const { world } = this;
-    await world.claim();
+    const flashSteps = await world.claim();
     this.say("booted from flash, its crypto tested, and claimed by its owner over its UART");
+    const claimed = await world.mcu.figures();
     await world.connected();
     this.say("talks to the gateway");
     const before = await world.mcu.figures();
@@ -79,6 +89,7 @@ class Story {
     this.say("a channel is open: the device has checked its funding by headers and branch");
     await world.open(FUNDING_SAT, GIVEN_MSAT);
     this.expectedMsat += GIVEN_MSAT;
+    const openedTwo = await world.mcu.figures();
     this.say("a second one");
     await this.buy();
     const pushInstructions = await this.measurePush();
@@ -88,6 +99,7 @@ class Story {
     this.sold++;
     this.say(`${this.sold} sold by push and HTLC, one refused and given back`);
     const figures = await world.mcu.figures();
+    await this.cutClaims(flashSteps);
     await this.cutPower();
     await this.fillHeap();
     await this.check();
@@ -97,8 +109,10 @@ class Story {
       pushInstructions,
       openInstructions: opened.busyInstructions - before.busyInstructions,
       ...ramOf(figures),
-      imageBytes: this.image.imageBytes,
+      ramAfter: ramAfter({ claimed, opened, openedTwo, paid: figures }),
+      imageBytes: this.machine.image.imageBytes,
       powerCuts: this.options.powerCuts,
+      claimCuts: this.options.claimCuts,
       restarts: this.restarts,
       lostSat: 0,
     };
@@ -138,6 +152,17 @@ class Story {
     const { delivered, note } = await this.world.outcome(reference);
     if (delivered) throw new Error(`what nobody sells was delivered: ${note}`);
     await this.world.until("the money to come back", () => this.deviceMsat() === this.expectedMsat);
+  }
+
+  private async cutClaims(flashSteps: ClaimCuts["flashSteps"]): Promise<void> {
+    const { claimCuts: count } = this.options;
+    await cutClaims({
+      ...this.machine,
+      gateway: this.world.gatewayId,
+      count,
+      flashSteps,
+      onCut: (cut, became) => this.say(`power cut ${cut} of ${count} during a claim${became}`),
+    });
   }
 
   /** Power fails at a step of the flash, or at any moment, in the middle of a payment. */
@@ -210,10 +235,24 @@ async function busy(mcu: McuWorld["mcu"]) {
   return { instructions: busyInstructions, atMs: Date.now() };
 }
 
-function ramOf(figures: McuFigures) {
-  const { staticBytes, heapPeak, cStackPeak, chunkPeak, slotPeak, engineStackPeak } = figures;
+function ramAfter(figures: Readonly<Record<Stage, McuFigures>>): Record<Stage, number> {
+  const { claimed, opened, openedTwo, paid } = figures;
   return {
-    ramBytes: staticBytes + heapPeak + cStackPeak,
+    claimed: ramBytes(claimed),
+    opened: ramBytes(opened),
+    openedTwo: ramBytes(openedTwo),
+    paid: ramBytes(paid),
+  };
+}
+
+function ramBytes({ staticBytes, heapPeak, cStackPeak }: McuFigures): number {
+  return staticBytes + heapPeak + cStackPeak;
+}
+
+function ramOf(figures: McuFigures) {
+  const { cStackPeak, chunkPeak, slotPeak, engineStackPeak } = figures;
+  return {
+    ramBytes: ramBytes(figures),
     jsHeapBytes: chunkPeak + slotPeak,
     cStackBytes: cStackPeak,
     engineStackSlots: engineStackPeak,

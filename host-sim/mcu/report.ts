@@ -10,7 +10,9 @@ export function jsonOf(proof: Proof) {
     js_heap_bytes: proof.jsHeapBytes,
     c_stack_bytes: proof.cStackBytes,
     image_bytes: proof.imageBytes,
+    ram_bytes_after: proof.ramAfter,
     power_cuts: proof.powerCuts,
+    claim_cuts: proof.claimCuts,
     lost_sat: proof.lostSat,
   };
 }
@@ -21,11 +23,13 @@ export function tableOf(proof: Proof): string {
     ["a push, received to delivered", millions(proof.pushInstructions), "aim 15 M"],
     ["a channel, opened to proven", millions(proof.openInstructions), ""],
     ["RAM in all, two channels", kb(proof.ramBytes), "aim 128 KB of 320"],
+    ["  of it until it was claimed", kb(proof.ramAfter.claimed), ""],
     ["  JavaScript heap", kb(proof.jsHeapBytes), ""],
     ["  C stack", kb(proof.cStackBytes), ""],
     ["  JavaScript stack", `${proof.engineStackSlots} slots`, "of 768"],
     ["image", kb(proof.imageBytes), "aim 700 KB"],
     ["power cuts", `${proof.powerCuts}`, ""],
+    ["power cuts during a claim", `${proof.claimCuts}`, ""],
     ["restarts in all", `${proof.restarts}`, ""],
     ["lost", `${proof.lostSat} sat`, ""],
   ];

@@ -13,11 +13,11 @@ import {
   type PublicKey,
   satoshi,
 } from "../../core/primitives/brands.ts";
-import { equal, toHex } from "../../core/primitives/bytes.ts";
+import { equal } from "../../core/primitives/bytes.ts";
 import { chooseCrypto } from "../../gateway/crypto/choose.ts";
 import { Gateway } from "../../gateway/gateway.ts";
 import { type SimLab, startSimLab } from "../chain/sim-lab.ts";
-import { connectSocket, type SocketLink } from "../links/socket-link.ts";
+import type { SocketLink } from "../links/socket-link.ts";
 import type { McuImage } from "./build.ts";
 import { Mcu, type Strapping } from "./emulator.ts";
 import { cardOn, McuOwner } from "./owner.ts";
@@ -96,14 +96,20 @@ export class McuWorld {
     return world;
   }
 
-  /** A new machine's first life: its owner claims it over the cable, which then is the gateway's. */
-  async claim(): Promise<void> {
+  /**
+   * A new machine's first life: its owner claims it over the cable, which then is the gateway's. Answers the steps
+   * that the flash had taken when it said who it is, and when it was claimed.
+   */
+  async claim(): Promise<{ readonly started: number; readonly claimed: number }> {
     await this.plugIn({});
-    const { nodeId, claimed } = await cardOn(this.link);
-    if (claimed) throw new Error("a new machine says that it has an owner");
+    const { nodeId, claimed: isClaimed } = await cardOn(this.link);
+    if (isClaimed) throw new Error("a new machine says that it has an owner");
+    const { flashSteps: started } = await this.mcu.figures();
     await this.owner.claim(this.link, nodeId);
+    const { flashSteps: claimed } = await this.mcu.figures();
     this.deviceId = nodeId;
     this.gateway.attach(this.link, nodeId);
+    return { started, claimed };
   }
 
   /** Power on, and a cable to the gateway. */
@@ -114,7 +120,7 @@ export class McuWorld {
 
   private async plugIn(faults: Faults): Promise<void> {
     this.mcu = await Mcu.start(this.image, this.folder, faults);
-    this.link = await connectSocket(this.mcu.uart);
+    this.link = await this.mcu.openUart();
     this.listen(this.link);
   }
 
@@ -261,8 +267,8 @@ export class McuWorld {
     await this.gateway.stop();
   }
 
-  get ids(): { readonly device: string; readonly gateway: string } {
-    return { device: toHex(this.deviceId), gateway: toHex(this.gatewaySigner.nodeId) };
+  get gatewayId(): PublicKey {
+    return this.gatewaySigner.nodeId;
   }
 
   /** The text between the frames. */

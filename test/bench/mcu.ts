@@ -13,7 +13,11 @@ export interface McuBench {
 /** Says why where this machine cannot emulate it. */
 export async function takeMcuFigures(): Promise<McuBench> {
   try {
-    const proof = await prove(await buildMcu(), { powerCuts: POWER_CUTS, heapFailures: 1 });
+    const proof = await prove(await buildMcu(), {
+      powerCuts: POWER_CUTS,
+      claimCuts: 1,
+      heapFailures: 1,
+    });
     return {
       json: jsonOf(proof),
       table: `the device on an emulated microcontroller\n${tableOf(proof)}`,

@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ascii, toHex } from "../../core/primitives/bytes.ts";
 import { encodeFrame, FrameDecoder } from "../../core/transport/framing.ts";
-import { connectSocket } from "../../host-sim/links/socket-link.ts";
 import { buildMcu, type McuImage } from "../../host-sim/mcu/build.ts";
 import { CALL, DONE } from "../../host-sim/mcu/crypto-service.ts";
 import { Mcu } from "../../host-sim/mcu/emulator.ts";
@@ -26,6 +25,7 @@ test("is paid, gives back, loses power and memory in the middle of payments, and
   const said: string[] = [];
   const proof = await prove(image, {
     powerCuts: 5,
+    claimCuts: 3,
     heapFailures: 2,
     onProgress: (line) => void said.push(line),
   });
@@ -54,7 +54,7 @@ describe("its crypto", () => {
 
   test("answers as noble does, byte for byte", async () => {
     mcu = await Mcu.start(image, folder, { settings: cryptoStraps() });
-    const link = await connectSocket(mcu.uart);
+    const link = await mcu.openUart();
     let answered: (frame: Uint8Array) => void = () => {};
     const decoder = new FrameDecoder(8192, (frame) => answered(frame.slice()));
     link.onBytes = (bytes) => decoder.push(bytes);
