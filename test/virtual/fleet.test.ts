@@ -2,8 +2,23 @@
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
-import { expect, test } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { picobolt, Running } from "../cli/run-picobolt.ts";
+
+const running: Running[] = [];
+/** Also where a test fails in the middle. */
+afterEach(async () => {
+  for (const { process: command, done } of running.splice(0)) {
+    command.kill("SIGINT");
+    await done;
+  }
+});
+
+function start(...words: readonly string[]): Running {
+  const one = new Running(["virtual", ...words]);
+  running.push(one);
+  return one;
+}
 
 type Row = Record<string, unknown> & { readonly name: string };
 
@@ -77,11 +92,11 @@ test("meters on the other broker: who leaves early gets the rest back", async ()
 }, 90_000);
 
 test("a machine dies: the books say what is missing, and the command fails", async () => {
-  const running = new Running(["virtual", "--devices", "1", "--purchases", "1000", "--json"]);
-  await running.says('"delivered":true', 60_000);
-  const words = ["-P", String(running.process.pid), "-f", "device-process"];
+  const fleet = start("--devices", "1", "--purchases", "1000", "--json");
+  await fleet.says('"delivered":true', 60_000);
+  const words = ["-P", String(fleet.process.pid), "-f", "device-process"];
   process.kill(Number(execFileSync("pgrep", words, { encoding: "utf8" })), "SIGKILL");
-  const { code, stderr, json } = await running.done;
+  const { code, stderr, json } = await fleet.done;
   expect(stderr).toContain("vending-1 has died");
   expect(stderr).toMatch(/vending-1: \d+ of 1000 purchases made/);
   expect(json.at(-2)).toMatchObject({ result: "failed", devices: 1 });
@@ -100,7 +115,7 @@ test("kept machines are there for the other commands; Ctrl-C leaves nothing behi
     "--json",
   ]);
   await running.says('"kept":1', 60_000);
-  const [machine = {}, kept = {}] = running.stdout.split("\n", 2).map((line) => JSON.parse(line));
+  const [machine = {}, kept = {}] = fleet.stdout.split("\n", 2).map((line) => JSON.parse(line));
   const home = kept.env.PICOBOLT_HOME as string;
   const run = (...words: string[]) =>
     picobolt([...words, "--link", machine.link, "--json"], { home });
@@ -110,8 +125,8 @@ test("kept machines are there for the other commands; Ctrl-C leaves nothing behi
   expect((await run("reboot")).code).toBe(0);
   const again = await run("channels");
   expect(again.json[0]).toMatchObject({ phase: "normal", localMsat: 1_500_000 });
-  running.process.kill("SIGINT");
-  expect((await running.done).code).toBe(130);
+  fleet.process.kill("SIGINT");
+  expect((await fleet.done).code).toBe(130);
   expect(existsSync(dirname(home))).toBe(false);
 }, 90_000);
 
