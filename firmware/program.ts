@@ -113,7 +113,8 @@ function startBoardLinks(board: Board, image: Image, operation: Operation): Link
     const { settings } = operation.ownership;
     const { name } = cardOf({ board, image }, { nodeId, name: settings?.name, claimed: false });
     const { wifi } = operation;
-    return { name, wifi, mqtt: settings?.mqtt, gateway: settings?.gateway };
+    const { mqtt, gateway, buysFrom } = settings ?? {};
+    return { name, wifi, mqtt, gateway, buysFrom };
   };
   const links = startLinks({
     drivers: board.links,

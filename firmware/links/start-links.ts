@@ -6,7 +6,7 @@ import { equal, toHex } from "../../core/primitives/bytes.ts";
 import { IdentityQuestion } from "../../core/transport/identity.ts";
 import { topicName } from "../../core/transport/mqtt-topics.ts";
 import type { Clock } from "../board.ts";
-import type { MqttSettings, WifiSettings } from "../settings/settings.ts";
+import type { BuysFromSettings, MqttSettings, WifiSettings } from "../settings/settings.ts";
 import { BleCentral, isNamed } from "./ble-central.ts";
 import { BlePeripheral } from "./ble-peripheral.ts";
 import type { LinkDrivers } from "./drivers.ts";
@@ -24,7 +24,7 @@ export interface LinkNeeds {
   readonly mqtt?: MqttSettings | undefined;
   readonly gateway?: PublicKey | undefined;
   /** A machine that this device buys from over BLE, by name or address. */
-  readonly buysFrom?: { readonly machine: string; readonly nodeId?: PublicKey } | undefined;
+  readonly buysFrom?: BuysFromSettings | undefined;
 }
 
 export interface LinksOptions {
@@ -114,7 +114,7 @@ class BoardLinks implements Links {
       this.uplink?.stop();
       this.startUplink();
     }
-    if (needs.buysFrom?.machine !== before.buysFrom?.machine) {
+    if (!isSameMachine(before, needs)) {
       this.central?.stop();
       this.startCentral();
     }
@@ -224,6 +224,11 @@ class BoardLinks implements Links {
       ...(wifi.scan && { scan: wifi.scan.bind(wifi) }),
     });
   }
+}
+
+function isSameMachine({ buysFrom: x }: LinkNeeds, { buysFrom: y }: LinkNeeds): boolean {
+  const isSameId = x?.nodeId && y?.nodeId ? equal(x.nodeId, y.nodeId) : x?.nodeId === y?.nodeId;
+  return x?.machine === y?.machine && isSameId;
 }
 
 function isSameBroker(a: LinkNeeds, b: LinkNeeds): boolean {

@@ -21,6 +21,14 @@ export interface MqttSettings {
   readonly password?: string | undefined;
 }
 
+/** The machine that a payer walks up to over BLE. */
+export interface BuysFromSettings {
+  /** Its name in the air. */
+  readonly machine: string;
+  /** Absent: whoever has the name is asked who it is. */
+  readonly nodeId?: PublicKey | undefined;
+}
+
 export type Policy = Readonly<Record<PolicyNumber, number>> & {
   /** The gateway's channels are used before their funding confirms. */
   readonly zeroConf: boolean;
@@ -41,6 +49,7 @@ export interface Settings {
   readonly appConfig: CborMap;
   readonly wifi?: WifiSettings | undefined;
   readonly mqtt?: MqttSettings | undefined;
+  readonly buysFrom?: BuysFromSettings | undefined;
 }
 
 export interface SettingsContext {
@@ -95,6 +104,7 @@ export function settingsOf(context: SettingsContext, owner: PublicKey, map: Cbor
     appConfig: params.has("appConfig") ? params.map("appConfig") : NO_CONFIG,
     wifi: params.has("wifi") ? wifiOf(params.map("wifi")) : undefined,
     mqtt: params.has("mqtt") ? mqttOf(params.map("mqtt")) : undefined,
+    buysFrom: params.has("buysFrom") ? buysFromOf(context, params.map("buysFrom")) : undefined,
   };
   params.end();
   const { length } = encodeSettings(settings);
@@ -119,7 +129,8 @@ export function changed(context: SettingsContext, settings: Settings, changes: C
 
 /** As `settingsOf` takes them. */
 export function mapOf(settings: Settings): CborMap {
-  const { name, payoutText, gateway, network, policy, app, appConfig, wifi, mqtt } = settings;
+  const { name, payoutText, gateway, network, policy, app, appConfig, wifi, mqtt, buysFrom } =
+    settings;
   const map = new Map<string, CborValue>([
     ["name", name],
     ["payout", payoutText],
@@ -131,6 +142,7 @@ export function mapOf(settings: Settings): CborMap {
   ]);
   if (wifi) map.set("wifi", present(wifi));
   if (mqtt) map.set("mqtt", present(mqtt));
+  if (buysFrom) map.set("buysFrom", present(buysFrom));
   return map;
 }
 
@@ -200,6 +212,16 @@ function mqttOf(map: CborMap): MqttSettings {
   };
   params.end();
   return mqtt;
+}
+
+function buysFromOf({ crypto }: SettingsContext, map: CborMap): BuysFromSettings {
+  const params = new Params(map, "buysFrom.");
+  const buysFrom = {
+    machine: params.text("machine", { min: 1, max: MAX_NAME_BYTES }),
+    nodeId: params.has("nodeId") ? params.nodeId("nodeId", crypto) : undefined,
+  };
+  params.end();
+  return buysFrom;
 }
 
 function present(record: object): CborMap {

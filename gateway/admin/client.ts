@@ -65,6 +65,8 @@ export interface ClaimRequest {
   readonly policy?: PlainObject;
   readonly wifi?: { readonly ssid: string; readonly password: string };
   readonly mqtt?: PlainObject;
+  /** A payer's: the machine that it walks up to over BLE. */
+  readonly buysFrom?: { readonly machine: string; readonly nodeId?: Uint8Array };
   /** Printed on the device; needed over BLE. */
   readonly code?: string;
 }

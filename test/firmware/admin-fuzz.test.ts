@@ -35,6 +35,7 @@ const settings = map({
   app: "vending",
   appConfig: map({ machine: "tea", products, motor: map({ pulseMs: 500, hasSensor: true }) }),
   wifi: map(wifi),
+  buysFrom: map({ machine: "vend-7", nodeId: key33 }),
   mqtt: map({ host: "broker", port: 1_883, ca: new Uint8Array(9), user: "u", password: "p" }),
 });
 

@@ -5,6 +5,7 @@ import type { ChannelEvent } from "../../core/channel/effects.ts";
 import { SeedSigner } from "../../core/keys/seed-signer.ts";
 import type { Message } from "../../core/messages/message.ts";
 import { MemoryStore } from "../../core/node/memory-store.ts";
+import type { NodeOptions } from "../../core/node/options.ts";
 import type { ChainWallet } from "../../core/ports/chain.ts";
 import type { Store } from "../../core/ports/store.ts";
 import {
@@ -46,7 +47,8 @@ export class LabDevice {
   readonly signer: SeedSigner;
   private lives = 0;
   /** Pins, clock and price list, where the app needs them. */
-  board: Pick<DeviceOptions, "pins" | "clock" | "prices" | "nowSeconds"> = {};
+  board: Pick<DeviceOptions, "pins" | "clock" | "prices" | "nowSeconds"> &
+    Partial<Pick<NodeOptions, "card">> = {};
 
   constructor(
     private readonly owner: DeviceLab,

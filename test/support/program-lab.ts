@@ -196,15 +196,7 @@ export class ProgramLab {
   }
 
   async owner(owner: Owner, cable = 0, timeoutMs = 5_000): Promise<AdminClient> {
-    const client = await AdminClient.connect({
-      crypto: noble,
-      entropy,
-      link: this.board.ends[cable]?.link as Link,
-      deviceId: this.program.nodeId,
-      ownerSecret: owner.secret,
-      network: REGTEST,
-      timeoutMs,
-    });
+    const client = await ownerOf(this.board, this.program.nodeId, owner, { cable, timeoutMs });
     this.clients.push(client);
     return client;
   }
@@ -214,6 +206,19 @@ export class ProgramLab {
     this.program.stop();
     this.board.stopTimers();
   }
+}
+
+/** An owner at one of the board's cables. */
+export function ownerOf(
+  board: LabBoard,
+  deviceId: PublicKey,
+  owner: Owner,
+  { cable = 0, timeoutMs = 5_000 } = {},
+): Promise<AdminClient> {
+  const link = board.ends[cable]?.link as Link;
+  const { secret: ownerSecret } = owner;
+  const session = { crypto: noble, entropy, link, deviceId, ownerSecret };
+  return AdminClient.connect({ ...session, network: REGTEST, timeoutMs });
 }
 
 export async function until(holds: () => boolean, ms = 5_000): Promise<void> {
