@@ -14,6 +14,8 @@ const PRODUCTS = [
 ];
 /** A second try would hide what jams. */
 const MOTOR = { pulseMs: 500, windowMs: 1_500, retries: 0 };
+/** A machine that was just claimed reads the chain first. */
+const READY_MS = 20_000;
 const SECOND_MSAT = 10_000;
 const SECONDS = 2;
 /** Fed more than will be used by who leaves early. */
@@ -35,6 +37,7 @@ export function shoppingOf(name: FleetAppName, leaveEarlyEvery: number): Shoppin
 
 /** In turn whatever is for sale. */
 const buyProduct: Shopping = async ({ payer, machine, channel }, number, begun) => {
+  await payer.until(() => payer.app.priceList(machine)?.ready || undefined, READY_MS);
   const list = await priceListOf(payer, machine);
   for (let i = 0; i < PRODUCTS.length; i++) {
     const { id } = PRODUCTS[(number + i) % PRODUCTS.length] as (typeof PRODUCTS)[number];
@@ -51,6 +54,7 @@ const buyProduct: Shopping = async ({ payer, machine, channel }, number, begun) 
 
 function feedMeter(leaveEarlyEvery: number): Shopping {
   return async ({ payer, machine, channel }, number, begun) => {
+    await payer.until(() => payer.app.meterQuote(machine)?.ready || undefined, READY_MS);
     const { priceMsat } = await meterOf(payer, machine);
     const leavesEarly = leaveEarlyEvery > 0 && (number + 1) % leaveEarlyEvery === 0;
     const units = leavesEarly ? SECONDS_AHEAD : SECONDS;

@@ -44,12 +44,18 @@ class Mosquitto implements Broker {
   private readonly config: string;
   private child: ChildProcess | undefined;
   private said = "";
+  /** Whatever ends this process takes the broker along. */
+  private readonly onExit = () => {
+    this.child?.kill("SIGKILL");
+    rmSync(this.folder, { recursive: true, force: true });
+  };
 
   constructor(
     options: MosquittoOptions,
     readonly port: number,
   ) {
     const { folder, host } = this;
+    process.on("exit", this.onExit);
     this.url = `${options.tls ? "mqtts" : "mqtt"}://${host}:${port}`;
     const lines = [`listener ${port} ${host}`, "persistence false", "max_queued_messages 20000"];
     // Run by root it would become another user, who cannot read this folder.
@@ -95,6 +101,7 @@ class Mosquitto implements Broker {
 
   async close(): Promise<void> {
     await this.kill();
+    process.off("exit", this.onExit);
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

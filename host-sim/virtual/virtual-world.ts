@@ -54,7 +54,12 @@ export class VirtualWorld {
   private buyerCable!: Cable;
   private visitorCable!: Cable;
 
-  constructor(private readonly options: WorldOptions) {}
+  /** Also where nobody waits for `close`: processes end by themselves then, files do not. */
+  private readonly onExit = () => rmSync(this.folder, { recursive: true, force: true });
+
+  constructor(private readonly options: WorldOptions) {
+    process.on("exit", this.onExit);
+  }
 
   /** Gateway, chain and what machines need to be reached; no machine yet. */
   async start(): Promise<void> {
@@ -124,7 +129,8 @@ export class VirtualWorld {
     await this.gateway?.stop();
     await Promise.all(this.machines.map(({ device }) => device.stop()));
     for (const end of ends) await end().catch(() => {});
-    rmSync(this.folder, { recursive: true, force: true });
+    process.off("exit", this.onExit);
+    this.onExit();
   }
 
   /** The radio of the next machine: rooms fill one after the other. */

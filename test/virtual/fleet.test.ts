@@ -105,16 +105,8 @@ test("a machine dies: the books say what is missing, and the command fails", asy
 }, 90_000);
 
 test("kept machines are there for the other commands; Ctrl-C leaves nothing behind", async () => {
-  const running = new Running([
-    "virtual",
-    "--devices",
-    "1",
-    "--purchases",
-    "0",
-    "--keep",
-    "--json",
-  ]);
-  await running.says('"kept":1', 60_000);
+  const fleet = start("--devices", "1", "--purchases", "0", "--keep", "--json");
+  await fleet.says('"kept":1', 60_000);
   const [machine = {}, kept = {}] = fleet.stdout.split("\n", 2).map((line) => JSON.parse(line));
   const home = kept.env.PICOBOLT_HOME as string;
   const run = (...words: string[]) =>
