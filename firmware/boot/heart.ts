@@ -4,7 +4,7 @@ import type { Board } from "../board.ts";
 export const BEAT_MS = 50;
 export const WATCHDOG_MS = 8_000;
 /** Beats in a row that may fail before the watchdog is left to do its work. */
-const MAX_FAILURES = 20;
+export const MAX_FAILURES = 20;
 
 export class Heart {
   private cancel: (() => void) | undefined;
@@ -14,7 +14,8 @@ export class Heart {
   constructor(
     private readonly board: Board,
     private readonly beat: (nowMs: number) => void,
-    private readonly onFailure: (cause: unknown) => void,
+    /** `failures` in a row, this one included; at MAX_FAILURES the watchdog is left to do its work. */
+    private readonly onFailure: (cause: unknown, failures: number) => void,
   ) {}
 
   start(): void {
@@ -46,7 +47,7 @@ export class Heart {
       this.failures = 0;
     } catch (cause) {
       this.failures++;
-      this.onFailure(cause);
+      this.onFailure(cause, this.failures);
     }
     if (this.failures < MAX_FAILURES) this.board.system.watchdog?.feed();
   }

@@ -20,7 +20,7 @@ import type { WifiSettings } from "../settings/settings.ts";
 import type { SettingsStore } from "../settings/settings-store.ts";
 import type { FlashLogStore } from "../store/flash-log.ts";
 import { UpdateReceiver } from "../update/update-receiver.ts";
-import { Heart } from "./heart.ts";
+import { Heart, MAX_FAILURES } from "./heart.ts";
 import { Lamp, type LampState } from "./lamp.ts";
 import { LinkHub } from "./link-hub.ts";
 import { type RunningNode, startClaimed, startUnclaimed } from "./node-runner.ts";
@@ -86,7 +86,7 @@ export class Operation implements Administered {
     this.heart = new Heart(
       board,
       (nowMs) => this.beat(nowMs),
-      (cause) => this.alarm(`the loop failed: ${textOf(cause)}`),
+      (cause, failures) => this.beatFailed(cause, failures),
     );
   }
 
@@ -189,6 +189,14 @@ export class Operation implements Administered {
       update.confirm();
       this.log.add(`image ${this.image.number} has proved itself`);
     }
+  }
+
+  /** The first failure of a row and the last are told: all of them would push everything else out of the log. */
+  private beatFailed(cause: unknown, failures: number): void {
+    const text = `the loop failed: ${textOf(cause)}`;
+    if (failures === 1) this.alarm(text);
+    // For the next start: the watchdog ends this one.
+    if (failures === MAX_FAILURES) this.log.addCrash(text);
   }
 
   private resetByButton(): void {
