@@ -25,8 +25,6 @@ const RAM_KB = 320;
 const START_MS = 10_000;
 
 export class Mcu {
-  /** Text lines between the frames, as a terminal would show them. */
-  readonly lines: string[] = [];
   private readonly exit: Promise<number | string>;
   private ended = false;
 
@@ -62,6 +60,10 @@ export class Mcu {
     ];
     const child = spawn("qemu-system-riscv32", words, { stdio: ["ignore", "ignore", "pipe"] });
     const mcu = new Mcu(image, folder, child);
+    // Whatever ends this process ends the machine.
+    const switchOff = () => void child.kill("SIGKILL");
+    process.once("exit", switchOff);
+    void mcu.exit.then(() => process.off("exit", switchOff));
     let complaint = "";
     child.stderr?.on("data", (bytes: Buffer) => {
       complaint = (complaint + bytes.toString()).slice(-2000);

@@ -54,12 +54,15 @@ export interface Proof {
 /** The whole story on a flash of its own, which is gone afterwards. Throws where something does not hold. */
 export async function prove(image: McuImage, options: ProofOptions): Promise<Proof> {
   const folder = mkdtempSync(join(tmpdir(), "picobolt-mcu-"));
+  const forget = () => rmSync(folder, { recursive: true, force: true });
+  process.once("exit", forget);
   const world = await McuWorld.start(image, folder);
   try {
     return await new Story(world, { image, folder }, options).tell();
   } finally {
     await world.stop();
-    rmSync(folder, { recursive: true, force: true });
+    process.off("exit", forget);
+    forget();
   }
 }
 

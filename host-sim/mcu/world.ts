@@ -19,6 +19,7 @@ import { Gateway } from "../../gateway/gateway.ts";
 import { type SimLab, startSimLab } from "../chain/sim-lab.ts";
 import type { SocketLink } from "../links/socket-link.ts";
 import type { McuImage } from "./build.ts";
+import { ConsoleLines } from "./console-lines.ts";
 import { Mcu, type Strapping } from "./emulator.ts";
 import { cardOn, McuOwner } from "./owner.ts";
 
@@ -121,7 +122,8 @@ export class McuWorld {
   private async plugIn(faults: Faults): Promise<void> {
     this.mcu = await Mcu.start(this.image, this.folder, faults);
     this.link = await this.mcu.openUart();
-    this.listen(this.link);
+    const lines = new ConsoleLines((line) => void this.lines.push(line));
+    this.link.onTap = (bytes) => lines.push(bytes);
   }
 
   /** SIGKILL: what the flash file holds at that moment is all that is left. */
@@ -269,19 +271,5 @@ export class McuWorld {
 
   get gatewayId(): PublicKey {
     return this.gatewaySigner.nodeId;
-  }
-
-  /** The text between the frames. */
-  private listen(link: SocketLink): void {
-    let text = "";
-    link.onTap = (bytes) => {
-      for (const byte of bytes) {
-        if (byte === 10 && text.length > 1) {
-          if (/^[\x20-\x7e\r]+$/.test(text)) this.lines.push(text.trim());
-          text = "";
-        } else if (byte === 0) text = "";
-        else if (text.length < 300) text += String.fromCharCode(byte);
-      }
-    };
   }
 }
