@@ -4,6 +4,7 @@ import { basename, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { nodeResolve } from "@rollup/plugin-node-resolve";
 import { transform } from "esbuild";
+import { freezeForFlash } from "./scripts/firmware/freeze-for-flash.mjs";
 
 const path = (name) => fileURLToPath(new URL(name, import.meta.url));
 const CORE = path("core/");
@@ -99,7 +100,9 @@ export function firmware(main, dir) {
     manualChunks: (id) =>
       id === main ? undefined : FIRMWARE_CHUNKS.find(([, folder]) => id.startsWith(folder))?.[0],
   };
-  return bundle({ main }, output, (id) => OF_THE_BOARD.test(id));
+  const { plugins, ...rest } = bundle({ main }, output, (id) => OF_THE_BOARD.test(id));
+  const isPreloaded = (name) => FIRMWARE_CHUNKS.some(([chunk]) => chunk === name);
+  return { ...rest, plugins: [...plugins, freezeForFlash(isPreloaded)] };
 }
 
 export default [

@@ -63,7 +63,7 @@ function esp32(board: BoardTarget, sdk: Sdk, { mode }: Options): void {
   const unfrozen = linkModules(board, sdk, output);
   console.log(
     "mcconfig takes the manifest; every module compiles and the image links " +
-      `(${unfrozen} objects in it are not frozen: a word of RAM each)`,
+      `(${unfrozen.length} things in it can be written: a word of RAM each)`,
   );
   if (mode === "check") return;
   const { IDF_PATH } = process.env;

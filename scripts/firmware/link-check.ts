@@ -3,11 +3,14 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { BoardTarget } from "./boards.ts";
-import { run } from "./run.ts";
+import { CommandFailed, run } from "./run.ts";
 import { IDF_VERSION, type Sdk } from "./sdk.ts";
 
-/** How many objects of ours the image holds that are not frozen: each costs a word of RAM on the device. */
-export function linkModules(board: BoardTarget, sdk: Sdk, output: string): number {
+/** Of ours, with those of the SDK that ours lead to; freeze-for-flash.mjs leaves a generator's prototype, the SDK two tables of TLS. */
+const MAX_UNFROZEN = 5;
+
+/** What the image holds that could be written, by its path from a module: each costs a word of RAM on the device. */
+export function linkModules(board: BoardTarget, sdk: Sdk, output: string): readonly string[] {
   const folder = join(output, "tmp", board.platform, "release/picobolt");
   const image = join(folder, "mc.xs.c");
   rmSync(image, { force: true });
@@ -21,8 +24,15 @@ export function linkModules(board: BoardTarget, sdk: Sdk, output: string): numbe
   const env = { ...sdk.env, IDF_PATH: sdk.env.IDF_PATH ?? versionAlone(output) };
   const words = ["-f", join(folder, "makefile"), "-o", settings, image];
   const said = run("make", words, { folder, env, quiet: true });
-  return said.split("\n").filter((line) => /warning: picobolt.*(not frozen|no const)/.test(line))
-    .length;
+  const unfrozen = said
+    .split("\n")
+    .filter((line) => /warning: picobolt.*(not frozen|no const)/.test(line))
+    .map((line) => line.replace(/^.*warning: /, ""));
+  if (unfrozen.length <= MAX_UNFROZEN) return unfrozen;
+  throw new CommandFailed(
+    `${unfrozen.length} things in the image can be written, a word of RAM each; at most ${MAX_UNFROZEN} may be. ` +
+      `Freeze them, or teach scripts/firmware/freeze-for-flash.mjs:\n${unfrozen.join("\n")}`,
+  );
 }
 
 function versionAlone(output: string): string {
