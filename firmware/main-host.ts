@@ -8,10 +8,10 @@ import { moddableClock } from "./drivers/clock.ts";
 import { type HostConfig, imageOf } from "./drivers/config.ts";
 import { hostFlash, hostPins, hostSystem } from "./drivers/host-board.ts";
 import { openTty } from "./drivers/serial.ts";
+import type { SerialDriver } from "./links/drivers.ts";
 import { startProgram } from "./program.ts";
 
 function openBoard({ board }: HostConfig): Board {
-  const tty = host.option("serial");
   return {
     model: board.model,
     crypto: nativeCrypto(nativeFunctions),
@@ -19,9 +19,19 @@ function openBoard({ board }: HostConfig): Board {
     clock: moddableClock(),
     flash: { records: hostFlash(0), settings: hostFlash(1) },
     pins: hostPins(board.pins),
-    links: tty === undefined ? {} : { serial: [openTty("uart", tty, board.baud)] },
+    links: { serial: openTtys(board.baud) },
     system: hostSystem(),
   };
+}
+
+function openTtys(baud: number): readonly SerialDriver[] {
+  const drivers: SerialDriver[] = [];
+  for (;;) {
+    const { length } = drivers;
+    const tty = host.serial(length);
+    if (tty === undefined) return drivers;
+    drivers.push(openTty(length === 0 ? "uart" : `uart${length + 1}`, tty, baud));
+  }
 }
 
 const settings = config as unknown as HostConfig;

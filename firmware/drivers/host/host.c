@@ -22,6 +22,7 @@
 /* Ends with this: the board wants to be started again, as a board does by itself. */
 #define RESTART_CODE 75
 #define MAX_PATH 1024
+#define MAX_SERIALS 4
 
 extern void *xsPreparationAndCreation(xsCreation **creation);
 
@@ -35,7 +36,8 @@ static Partition gPartitions[] = {{"records", 1024 * 1024, NULL}, {"settings", 1
 #define PARTITIONS ((int)(sizeof(gPartitions) / sizeof(gPartitions[0])))
 
 static const char *gFolder = NULL;
-static const char *gSerial = NULL;
+static const char *gSerials[MAX_SERIALS];
+static int gSerialCount = 0;
 static GMainLoop *gLoop = NULL;
 static xsMachine *gMachine = NULL;
 static xsSlot gOnLine;
@@ -99,10 +101,10 @@ static Partition *partitionOf(xsMachine *the, xsSlot *slot, xsIntegerValue offse
   return partition;
 }
 
-void xs_host_option(xsMachine *the) {
-  const char *name = xsmcToString(xsArg(0));
-  if (!strcmp(name, "serial") && gSerial) xsmcSetString(xsResult, (char *)gSerial);
-  else if (!strcmp(name, "folder")) xsmcSetString(xsResult, (char *)gFolder);
+/* The tty of a UART, by its number. */
+void xs_host_serial(xsMachine *the) {
+  xsIntegerValue index = xsmcToInteger(xsArg(0));
+  if (index >= 0 && index < gSerialCount) xsmcSetString(xsResult, (char *)gSerials[index]);
 }
 
 void xs_host_flashSize(xsMachine *the) {
@@ -230,8 +232,8 @@ void fxAbort(xsMachine *the, int status) {
 
 static void usage(void) {
   fprintf(stderr,
-          "usage: picobolt-host --folder <folder> [--serial <tty>]\n"
-          "  <folder> holds the flash; <tty> is the UART: a serial port or a pseudo terminal.\n"
+          "usage: picobolt-host --folder <folder> [--serial <tty>]...\n"
+          "  <folder> holds the flash; each <tty> is a UART, at most 4: a serial port or a pseudo terminal.\n"
           "  Pins: lines such as \"button 1\" on the standard input; outputs are printed likewise.\n");
   exit(2);
 }
@@ -240,7 +242,7 @@ static void readOptions(int argc, char *argv[]) {
   for (int i = 1; i < argc; i += 2) {
     if (i + 1 >= argc) usage();
     if (!strcmp(argv[i], "--folder")) gFolder = argv[i + 1];
-    else if (!strcmp(argv[i], "--serial")) gSerial = argv[i + 1];
+    else if (!strcmp(argv[i], "--serial") && gSerialCount < MAX_SERIALS) gSerials[gSerialCount++] = argv[i + 1];
     else usage();
   }
   if (!gFolder) usage();

@@ -1,7 +1,8 @@
 /** The types of host.xs.js, which is the module picobolt/host in a Moddable build. */
 declare module "picobolt/host" {
   export const host: {
-    option(name: "serial" | "folder"): string | undefined;
+    /** The tty of a UART; they are counted from 0. */
+    serial(index: number): string | undefined;
     flashSize(partition: number): number;
     flashRead(partition: number, offset: number, out: Uint8Array): void;
     flashProgram(partition: number, offset: number, bytes: Uint8Array): void;

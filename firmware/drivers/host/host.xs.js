@@ -1,5 +1,5 @@
 /** What the host board has of hardware, in host.c: NOR flash in files, pins as lines of text, a watchdog, a memory that resets keep. */
-const option = function (name) @ "xs_host_option";
+const serial = function (index) @ "xs_host_serial";
 const flashSize = function (partition) @ "xs_host_flashSize";
 const flashRead = function (partition, offset, out) @ "xs_host_flashRead";
 const flashProgram = function (partition, offset, bytes) @ "xs_host_flashProgram";
@@ -14,7 +14,7 @@ const retainedWrite = function (bytes) @ "xs_host_retainedWrite";
 const usedBytes = function () @ "xs_host_usedBytes";
 
 export const host = Object.freeze({
-  option,
+  serial,
   flashSize,
   flashRead,
   flashProgram,
