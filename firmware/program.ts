@@ -62,6 +62,8 @@ export function recordCrash(board: Board, cause: unknown): void {
   log.addCrash(cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause));
 }
 
+/** Of credits, and as many of debits; each takes 24 bytes of a board's RAM. */
+const REFERENCES = 256;
 /** Improv asked which device this is. */
 const IDENTIFY_MS = 10_000;
 
@@ -72,7 +74,10 @@ interface BootParts {
 
 async function boot(board: Board, image: Image, { log, events }: BootParts): Promise<Program> {
   const store = new SettingsStore(board.flash.settings);
-  const records = new FlashLogStore(board.flash.records, { label: "records" });
+  const records = new FlashLogStore(board.flash.records, {
+    label: "records",
+    referenceWindow: REFERENCES,
+  });
   const { entropy, crypto, pins } = board;
   if (performReset({ store, records, entropy })) {
     log.add("factory reset: a new device, with other keys");

@@ -8,7 +8,8 @@ import type { Outpoint } from "../ports/chain.ts";
 import type { ChannelSigner, NodeSigner } from "../ports/signer.ts";
 import type { StoredChannel } from "../ports/store.ts";
 import type { ChannelId, PublicKey, Txid } from "../primitives/brands.ts";
-import { equal, toHex } from "../primitives/bytes.ts";
+import { ByteMap } from "../primitives/byte-map.ts";
+import { equal } from "../primitives/bytes.ts";
 import { outpointKey, type Transaction } from "../transactions/transaction.ts";
 import { ChannelRunner, type RunnerHost, type RunnerStart } from "./channel-runner.ts";
 
@@ -22,7 +23,7 @@ export type Stage = "funding" | "closing" | "second";
 type Made = readonly [outpoint: Outpoint, stage: Stage];
 
 export class ChannelTable {
-  private readonly runners = new Map<string, ChannelRunner>();
+  private readonly runners = new ByteMap<ChannelRunner>();
   /** By outpoint: a peer may open a channel on any, also on one that matters to another channel. */
   private readonly watched = new Map<string, Map<ChannelRunner, Stage>>();
 
@@ -33,7 +34,7 @@ export class ChannelTable {
   }
 
   all(): ChannelRunner[] {
-    return [...this.runners.values()];
+    return this.runners.values();
   }
 
   live(): ChannelRunner[] {
@@ -41,7 +42,7 @@ export class ChannelTable {
   }
 
   get(id: ChannelId): ChannelRunner | undefined {
-    return this.runners.get(toHex(id));
+    return this.runners.get(id);
   }
 
   /** The channel that a message of this peer speaks of; after funding_created also under its final id. */
@@ -64,14 +65,14 @@ export class ChannelTable {
 
   add(start: RunnerStart): ChannelRunner {
     const runner = new ChannelRunner(this.host, start);
-    this.runners.set(toHex(start.id), runner);
+    this.runners.set(start.id, runner);
     return runner;
   }
 
   rename(runner: ChannelRunner, id: ChannelId): void {
     this.forget(runner);
     runner.id = id;
-    this.runners.set(toHex(id), runner);
+    this.runners.set(id, runner);
   }
 
   remove(runner: ChannelRunner): void {
@@ -83,8 +84,7 @@ export class ChannelTable {
 
   /** Another channel may stand under the id by now. */
   private forget(runner: ChannelRunner): void {
-    const key = toHex(runner.id);
-    if (this.runners.get(key) === runner) this.runners.delete(key);
+    if (this.runners.get(runner.id) === runner) this.runners.delete(runner.id);
   }
 
   /** Also one that is stored, or about to be, under this id and not yet renamed. */

@@ -5,6 +5,7 @@ import type { Crypto, Entropy } from "../ports/crypto.ts";
 import type { Link } from "../ports/link.ts";
 import type { NodeSigner } from "../ports/signer.ts";
 import { channelId, type PublicKey } from "../primitives/brands.ts";
+import { ByteMap } from "../primitives/byte-map.ts";
 import { toHex } from "../primitives/bytes.ts";
 import { demand, ProtocolViolation } from "../primitives/errors.ts";
 import type { IdentityCard } from "../transport/identity.ts";
@@ -44,7 +45,7 @@ interface Peer {
 
 export class Peers {
   private readonly sessions: Sessions;
-  private readonly known = new Map<string, Peer>();
+  private readonly known = new ByteMap<Peer>();
 
   constructor(
     private readonly options: PeersOptions,
@@ -69,7 +70,7 @@ export class Peers {
 
   /** What both sides said in `init`; undefined while the peer is away. */
   negotiated(remoteNodeId: PublicKey): Negotiated | undefined {
-    return this.known.get(toHex(remoteNodeId))?.negotiated;
+    return this.known.get(remoteNodeId)?.negotiated;
   }
 
   /** What `work` sends to this peer leaves in as few packets as it can, in the same order, when `work` is done. */
@@ -102,12 +103,12 @@ export class Peers {
   }
 
   private established(remoteNodeId: PublicKey): void {
-    this.known.set(toHex(remoteNodeId), { negotiated: undefined });
+    this.known.set(remoteNodeId, { negotiated: undefined });
     this.send(remoteNodeId, greeting(this.options));
   }
 
   private received(remoteNodeId: PublicKey, message: Message): void {
-    const peer = this.known.get(toHex(remoteNodeId));
+    const peer = this.known.get(remoteNodeId);
     if (!peer) return;
     try {
       if (peer.negotiated) {
@@ -133,8 +134,8 @@ export class Peers {
   }
 
   private closed(remoteNodeId: PublicKey, reason: string): void {
-    const peer = this.known.get(toHex(remoteNodeId));
-    this.known.delete(toHex(remoteNodeId));
+    const peer = this.known.get(remoteNodeId);
+    this.known.delete(remoteNodeId);
     if (peer?.negotiated) this.events.disconnected(remoteNodeId, reason);
   }
 }

@@ -22,14 +22,11 @@ function crcTable(): Int32Array {
 
 export function crc32Update(crc: number, bytes: Uint8Array): number {
   const { length } = bytes;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, length);
   let value = crc;
   let i = 0;
   for (; i + 4 <= length; i += 4) {
-    value ^=
-      (bytes[i] as number) |
-      ((bytes[i + 1] as number) << 8) |
-      ((bytes[i + 2] as number) << 16) |
-      ((bytes[i + 3] as number) << 24);
+    value ^= view.getInt32(i, true);
     value =
       (table[768 + (value & 255)] as number) ^
       (table[512 + ((value >>> 8) & 255)] as number) ^

@@ -2,7 +2,8 @@
 import type { Message } from "../messages/message.ts";
 import type { Link } from "../ports/link.ts";
 import type { PublicKey } from "../primitives/brands.ts";
-import { compare, equal, toHex } from "../primitives/bytes.ts";
+import { ByteMap } from "../primitives/byte-map.ts";
+import { compare, equal } from "../primitives/bytes.ts";
 import { assert, type ProtocolViolation } from "../primitives/errors.ts";
 import type { Origin } from "./established.ts";
 import { Session } from "./session.ts";
@@ -27,7 +28,7 @@ export type SessionsOptions = Omit<SessionOptions, "link" | "remoteNodeId" | "ev
 export class Sessions {
   private readonly all: Session[] = [];
   /** By the peer's node id in hexadecimal. */
-  private readonly chosen = new Map<string, Session>();
+  private readonly chosen = new ByteMap<Session>();
   private nowMs: number;
 
   constructor(private readonly options: SessionsOptions) {
@@ -65,7 +66,7 @@ export class Sessions {
   }
 
   to(remoteNodeId: PublicKey): Session | undefined {
-    return this.chosen.get(toHex(remoteNodeId));
+    return this.chosen.get(remoteNodeId);
   }
 
   /** False where the peer is not connected. */
@@ -95,7 +96,7 @@ export class Sessions {
       }
       older.supersede();
     }
-    this.chosen.set(toHex(id), session);
+    this.chosen.set(id, session);
     for (const other of this.callersOf(id)) if (other !== session) other.hold();
     this.options.events.onEstablished(id, session);
   }
@@ -112,7 +113,7 @@ export class Sessions {
 
   private closed(id: PublicKey, session: Session, reason: string): void {
     if (this.to(id) !== session) return;
-    this.chosen.delete(toHex(id));
+    this.chosen.delete(id);
     this.options.events.onClosed(id, reason);
     for (const other of this.callersOf(id)) if (other !== session) other.wake();
   }

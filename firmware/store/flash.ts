@@ -1,4 +1,5 @@
 /** What a raw flash partition offers: NOR semantics, on the ESP32 (esp_partition) and in the simulator alike. */
+import { equal } from "../../core/primitives/bytes.ts";
 
 export interface Flash {
   /** Whole sectors, in bytes. */
@@ -13,6 +14,8 @@ export interface Flash {
   erase(sector: number): void;
   /** Whether every byte is erased; where the platform can tell it quicker than by reading. */
   isErased?(offset: number, length: number): boolean;
+  /** Whether these bytes stand at `offset`; where the platform can tell it quicker than by reading. */
+  holds?(offset: number, bytes: Uint8Array): boolean;
 }
 
 /** What an erased byte reads as. */
@@ -22,6 +25,12 @@ export const ERASED = 0xff;
 export function isErasedIn(flash: Flash, offset: number, length: number): boolean {
   if (flash.isErased) return flash.isErased(offset, length);
   return isErased(flash.read(offset, length));
+}
+
+/** Whether `bytes` stand at `offset`. */
+export function holdsIn(flash: Flash, offset: number, bytes: Uint8Array): boolean {
+  if (flash.holds) return flash.holds(offset, bytes);
+  return equal(flash.read(offset, bytes.length), bytes);
 }
 
 /** A loop: a closure for each of half a million bytes takes a device seconds. */

@@ -1,6 +1,6 @@
 /** Where the newest copy of everything stands in the flash log; rebuilt at mount, kept in memory. */
 import { REFERENCE_BYTES } from "../../core/node/reference-set.ts";
-import { toHex } from "../../core/primitives/bytes.ts";
+import { ByteMap } from "../../core/primitives/byte-map.ts";
 import { assert, unreachable } from "../../core/primitives/errors.ts";
 import { costOf, encodeItem, type Item } from "./log-items.ts";
 import { MAX_WINDOW, ReferenceRing } from "./reference-ring.ts";
@@ -34,7 +34,7 @@ export class LiveIndex {
   readonly credits: ReferenceRing;
   readonly debits: ReferenceRing;
   private readonly channels = new Map<number, IndexedChannel>();
-  private readonly handles = new Map<string, number>();
+  private readonly handles = new ByteMap<number>();
   private readonly values = new Map<string, Place>();
   private nextHandle = 1;
   private live: number;
@@ -48,7 +48,7 @@ export class LiveIndex {
   }
 
   find(channelId: Uint8Array): IndexedChannel | undefined {
-    const handle = this.handles.get(toHex(channelId));
+    const handle = this.handles.get(channelId);
     return handle === undefined ? undefined : this.channels.get(handle);
   }
 
@@ -120,7 +120,9 @@ export class LiveIndex {
         channel.channelId = item.channelId;
         channel.record = this.moved(channel.record, { address, cost: costOf(item) });
         if (!item.copy) channel.suspect = false;
-        this.handles.set(toHex(item.channelId), item.handle);
+        if (this.handles.get(item.channelId) !== item.handle) {
+          this.handles.set(item.channelId, item.handle);
+        }
         return;
       }
       case "archive": {
@@ -181,7 +183,7 @@ export class LiveIndex {
   private forget(channel: IndexedChannel): void {
     this.live -= channel.record?.cost ?? 0;
     for (const place of channel.archive.values()) this.live -= place.cost;
-    if (channel.channelId) this.handles.delete(toHex(channel.channelId));
+    if (channel.channelId) this.handles.delete(channel.channelId);
     this.channels.delete(channel.handle);
   }
 

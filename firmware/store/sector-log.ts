@@ -1,8 +1,8 @@
 /** A circular log over all sectors of a flash: whole commits in, whole commits out, whatever the power does. */
 import { StoreError } from "../../core/node/store-error.ts";
-import { concat, equal } from "../../core/primitives/bytes.ts";
+import { concat } from "../../core/primitives/bytes.ts";
 import { assert } from "../../core/primitives/errors.ts";
-import { type Flash, isErasedIn } from "./flash.ts";
+import { type Flash, holdsIn, isErasedIn } from "./flash.ts";
 import {
   aligned,
   decodeSectorHeader,
@@ -239,7 +239,7 @@ export class SectorLog {
     const at = sector * this.flash.sectorSize + offset;
     this.flash.program(at, bytes);
     this.bytesProgrammed += bytes.length;
-    return equal(this.flash.read(at, bytes.length), bytes);
+    return holdsIn(this.flash, at, bytes);
   }
 
   private sectorBytes(sector: number): Uint8Array {

@@ -62,6 +62,7 @@ function partition(start: number, size: number): Flash {
     program: (offset, bytes) => board.flashProgram(within(offset, bytes.length), bytes),
     erase: (sector) => board.flashErase(within(sector * SECTOR_BYTES, SECTOR_BYTES) / SECTOR_BYTES),
     isErased: (offset, length) => board.flashIsErased(within(offset, length), length),
+    holds: (offset, bytes) => board.flashHolds(within(offset, bytes.length), bytes),
   };
 }
 

@@ -49,7 +49,7 @@ const TARGET = [
   "-Os",
   "-DPICOBOLT_NO_PARSER",
 ];
-const MEASURED = ["-DmxInstrument=1", "-DmxNoFunctionLength=1", "-DmxNoFunctionName=1"];
+const MEASURED = ["-DmxInstrument=1"];
 const LINKED = [
   "-Wl,--gc-sections",
   "-Tpicolibc.ld",
@@ -131,7 +131,7 @@ async function buildEngine(key: string, onProgress: (line: string) => void): Pro
       "config.h",
     ];
     const shared = [...engine, ...plain, ...binding, ...ours(["engine.c", "natives.c"])];
-    const device = ours(["start.c", "nor.c", "heap.c", "image.c", "loop.c"]);
+    const device = ours(["start.c", "copy.c", "nor.c", "heap.c", "image.c", "loop.c"]);
     await compileAll(join(work, "rv32"), CROSS, [...TARGET, ...options], [...shared, ...device]);
     const host = ["-m32", "-O1", ...options];
     await compileAll(join(work, "host"), "gcc", host, [...shared, ...ours(["compile.c"])]);
@@ -145,7 +145,7 @@ async function buildEngine(key: string, onProgress: (line: string) => void): Pro
   }
 }
 
-/** [file, as published, as needed, how often]: what the engine writes where a frozen machine in flash must not be written. */
+/** [file, as published, as needed, how often]: a frozen machine in flash must not be written, and carries nothing that no program reads. */
 const PATCHES: readonly (readonly [string, string, string, number])[] = [
   // A global that is looked up in vain is cached, as a NULL.
   [
@@ -154,6 +154,8 @@ const PATCHES: readonly (readonly [string, string, string, number])[] = [
     "if (result) globals->value.table.address[id] = result;",
     2,
   ],
+  // As in a device's release: no function has a name or a length. Two slots less for each, in flash and in RAM.
+  ["xsDefaults.c", "\tfxNewFunctionLength,\n\tfxNewFunctionName,", "\tC_NULL,\n\tC_NULL,", 1],
   // Slots in RAM may share chunks and entries with flash (copies of frozen maps, of the global object).
   [
     "xsMemory.c",

@@ -9,6 +9,7 @@ export interface BoardFunctions {
   flashProgram(offset: number, bytes: Uint8Array): void;
   flashErase(sector: number): void;
   flashIsErased(offset: number, length: number): boolean;
+  flashHolds(offset: number, bytes: Uint8Array): boolean;
   nowMs(): number;
   /** What whoever started the machine wrote into its straps (straps.ts). */
   settings(): ArrayBuffer;

@@ -107,7 +107,8 @@ static void make(void) {
   mcu_arena = (char *)(head + 1);
   mcu_arena_stack = (char *)head + ARENA_BYTES;
   txCreation creation = mcu_creation;
-  creation.initialChunkSize = 98304;
+  creation.initialChunkSize = 57344;
+  creation.incrementalChunkSize = 2048;
   creation.initialHeapCount = 8192;
   creation.initialKeyCount = (txSize)(program_first_name + program_names + 8);
   creation.stackCount = MAKING_STACK_SLOTS;

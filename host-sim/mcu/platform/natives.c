@@ -52,6 +52,14 @@ static void native_flashIsErased(xsMachine *the) {
   xsmcSetBoolean(xsResult, nor_is_erased(offset, length));
 }
 
+static void native_flashHolds(xsMachine *the) {
+  void *bytes;
+  xsUnsignedValue length;
+  xsmcGetBufferReadable(xsArg(1), &bytes, &length);
+  uint32_t offset = offset_of(the, &xsArg(0), length);
+  xsmcSetBoolean(xsResult, memcmp((const void *)(NOR_ADDRESS + offset), bytes, length) == 0);
+}
+
 static void native_nowMs(xsMachine *the) { xsmcSetInteger(xsResult, (int)mcu_milliseconds()); }
 
 static void native_settings(xsMachine *the) {
@@ -87,6 +95,7 @@ static void native_retainedWrite(xsMachine *the) {
   ONE(flashProgram, 2)       \
   ONE(flashErase, 1)         \
   ONE(flashIsErased, 2)      \
+  ONE(flashHolds, 2)         \
   ONE(nowMs, 0)              \
   ONE(settings, 0)           \
   ONE(resetReason, 0)        \

@@ -116,9 +116,12 @@ int mcu_reset_reason(void) { return (int)reset_reason; }
 /* The stack grows down from __stack; it is painted at start to see how far it ever came. */
 extern char __heap_end[], __stack[], __data_start[], __bss_end[];
 #define PAINT ((char)0xa5)
-char *fxCStackLimit(void) { return __heap_end + 512; }
+/* Nothing may be written here: a stack that grows through it would write over the heap. */
+#define GUARD_BYTES 256u
+#define GUARD ((char *)(((uintptr_t)__heap_end + GUARD_BYTES - 1) & ~(uintptr_t)(GUARD_BYTES - 1)))
+char *fxCStackLimit(void) { return GUARD + GUARD_BYTES + 512; }
 size_t mcu_stack_peak(void) {
-  const char *at = __heap_end;
+  const char *at = GUARD + GUARD_BYTES;
   while (*at == PAINT) at++;
   return (size_t)(__stack - at);
 }
@@ -135,13 +138,14 @@ __attribute__((naked, aligned(4))) static void trap(void) {
 }
 
 __attribute__((constructor)) static void prepare(void) {
-  char *at = __heap_end, *top = __builtin_frame_address(0);
+  /* A reset of the emulator leaves the guard of the run before in force. */
+  char *at = GUARD + GUARD_BYTES, *top = __builtin_frame_address(0);
   for (; at < top - 64; at++) *at = PAINT;
   __asm__ volatile(CSR("csrw mtvec,%0") ::"r"(trap));
   /* The first bank is really read-only: a stray store traps, and is not taken for a command to the flash. */
-  __asm__ volatile(CSR("csrw pmpaddr0,%0\ncsrw pmpcfg0,%1") ::"r"((0x20000000u >> 2) |
-                                                                  ((32u << 20 >> 3) - 1)),
-                   "r"(0x9d));
+  __asm__ volatile(CSR("csrw pmpaddr0,%0\ncsrw pmpaddr1,%1\ncsrw pmpcfg0,%2")
+                   ::"r"((0x20000000u >> 2) | ((32u << 20 >> 3) - 1)),
+                   "r"(((uintptr_t)GUARD >> 2) | ((GUARD_BYTES >> 3) - 1)), "r"(0x989d));
   bool is_kept = KEPT->magic == KEPT_MAGIC;
   reset_reason = is_kept ? KEPT->reason : RESET_POWER;
   if (!is_kept) KEPT->restarts = 0;
