@@ -1,19 +1,23 @@
 /** The `picobolt` command line: finds the command, reads its words, runs it, and turns what goes wrong into one sentence. */
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { CommanderError, Command as Parser } from "commander";
-import type { Command, Context, Options } from "./command.ts";
+import { CommanderError } from "commander";
+import type { Context } from "./command.ts";
 import { EXIT, Failure, messageOf } from "./failure.ts";
 import { Output } from "./output.ts";
-import { COMMANDS } from "./table.ts";
+import { treeOf } from "./tree.ts";
 
 export async function main(words: readonly string[]): Promise<void> {
   const isJson = words.includes("--json");
   const out = new Output(isJson);
   const ends: (() => Promise<void> | void)[] = [];
   const stopping = new AbortController();
+  let stoppedCode: number = EXIT.stopped;
   const context: Context = {
     out,
+    stopsByRequest: () => {
+      stoppedCode = 0;
+    },
     signal: stopping.signal,
     home: process.env.PICOBOLT_HOME || join(homedir(), ".config", "picobolt"),
     atEnd: (work) => void ends.push(work),
@@ -25,9 +29,10 @@ export async function main(words: readonly string[]): Promise<void> {
   let exitCode: number;
   try {
     await Promise.race([perform(context, words), stopped]);
-    exitCode = stopping.signal.aborted ? EXIT.stopped : 0;
+    exitCode = stopping.signal.aborted ? stoppedCode : 0;
   } catch (cause) {
-    exitCode = report(out, cause, stopping.signal.aborted);
+    const isStopped = stopping.signal.aborted;
+    exitCode = isStopped && stoppedCode === 0 ? 0 : report(out, cause, isStopped);
   }
   out.endBar();
   for (const end of ends.reverse())
@@ -39,33 +44,16 @@ export async function main(words: readonly string[]): Promise<void> {
 }
 
 async function perform(context: Context, words: readonly string[]): Promise<void> {
-  const parser = new Parser("picobolt")
-    .description("Flash, own and pay picobolt devices.")
-    .exitOverride()
-    .configureOutput({ writeErr: () => {} })
-    .addHelpText("after", "\npicobolt <command> --help shows options and examples.");
   const wanted = words.find((word) => !word.startsWith("-"));
-  for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
-    const one = parser.command(name).description(summary).exitOverride();
-    one.configureOutput({ writeErr: () => {} });
-    if (name === wanted) fill(one, await load(), context);
-  }
+  const parser = await treeOf(
+    (command, args, options) => command.run(context, args, options),
+    (name) => name === wanted,
+  );
   if (words.length === 0) {
     parser.outputHelp();
     return;
   }
   await parser.parseAsync(words as string[], { from: "user" });
-}
-
-function fill(parser: Parser, command: Command, context: Context): void {
-  parser.option("--json", "write JSON lines and nothing else on standard output");
-  command.configure(parser);
-  const examples = command.examples.map((line) => `  $ ${line}`).join("\n");
-  parser.addHelpText("after", `\nExamples:\n${examples}`);
-  parser.action((...given: unknown[]) => {
-    const args = given.slice(0, -2).flat() as string[];
-    return command.run(context, args, given.at(-2) as Options);
-  });
 }
 
 /** The sentence on standard error; with --json the same as an object on standard output. */

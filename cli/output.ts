@@ -1,5 +1,14 @@
 /** What a command writes: answers on standard output, as text or as JSON lines; progress on standard error. */
 
+import { type Column, textTable } from "./text-table.ts";
+
+export interface TableOf<Row> {
+  readonly columns: readonly Column<Row>[];
+  readonly rows: readonly Row[];
+  /** Said in place of an empty table. */
+  readonly none: string;
+}
+
 const BAR_WIDTH = 28;
 /** A terminal is redrawn so often at most; a file gets a line for each tenth. */
 const REDRAW_MS = 100;
@@ -15,6 +24,12 @@ export class Output {
   line(text: string, value: object): void {
     this.endBar();
     process.stdout.write(`${this.isJson ? json(value) : text}\n`);
+  }
+
+  /** A list of an answer: a table for people, what it says of nothing where it is empty, one document for scripts. */
+  table<Row>({ columns, rows, none }: TableOf<Row>, value: object): void {
+    this.text(rows.length > 0 ? textTable(columns, rows) : none);
+    this.result(value);
   }
 
   /** Only where people read. */

@@ -3,6 +3,8 @@ import type { Command } from "./command.ts";
 
 interface Entry {
   readonly summary: string;
+  /** An older name: it works, and help does not list it. */
+  readonly isHidden?: boolean;
   load(): Promise<Command>;
 }
 
@@ -48,8 +50,12 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     load: async () => (await import("./commands/logs.ts")).logs,
   },
   backup: {
-    summary: "save a device's settings and channels, encrypted",
+    summary: "save a device's settings and channels, encrypted; tell of a gateway's backups",
     load: async () => (await import("./commands/backup.ts")).backup,
+  },
+  owner: {
+    summary: "the owner's key as 24 words, and back",
+    load: async () => (await import("./commands/owner.ts")).owner,
   },
   restore: {
     summary: "put a backup's settings on another device",
@@ -78,6 +84,87 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   pay: {
     summary: "buy at a machine, from a wallet in a folder",
     load: async () => (await import("./commands/pay.ts")).pay,
+  },
+  invoice: {
+    summary: "show what an invoice says, and its QR code; make, list and await your gateway's",
+    load: async () => (await import("./commands/invoice.ts")).invoice,
+  },
+  gateway: {
+    summary: "run a gateway: the devices' way to Bitcoin and to each other",
+    load: async () => (await import("./commands/gateway.ts")).gateway,
+  },
+  doctor: {
+    summary: "check everything a gateway needs, and say what to do",
+    load: async () => (await import("./commands/doctor.ts")).doctor,
+  },
+  macaroon: {
+    summary: "make, narrow, show and revoke what lets programs use a gateway",
+    load: async () => (await import("./commands/macaroon.ts")).macaroon,
+  },
+  seed: {
+    summary: "make, show, restore and lock a gateway's seed",
+    load: async () => (await import("./commands/seed.ts")).seed,
+  },
+  tower: {
+    summary: "who watches for a gateway, and for whom it watches",
+    load: async () => (await import("./commands/tower.ts")).tower,
+  },
+  "restore-gateway": {
+    summary: "bring a gateway's channels back from its backups",
+    load: async () => (await import("./commands/restore-gateway.ts")).restoreGateway,
+  },
+  "broker-config": {
+    summary: "write mosquitto's TLS, passwords and access list for a gateway and its devices",
+    load: async () => (await import("./commands/broker-config.ts")).brokerConfig,
+  },
+  discover: {
+    summary: "list gateways, towers and nodes on this network",
+    load: async () => (await import("./commands/discover.ts")).discover,
+  },
+  node: {
+    summary: "who your gateway is, and how it stands",
+    load: async () => (await import("./commands/node.ts")).node,
+  },
+  alerts: {
+    summary: "what of your gateway, its channels and its devices needs a person now",
+    load: async () => (await import("./commands/alerts.ts")).alerts,
+  },
+  peer: {
+    summary: "list, connect and disconnect your gateway's peers",
+    load: async () => (await import("./commands/peer.ts")).peer,
+  },
+  channel: {
+    summary: "list, open, pay in and close your gateway's channels",
+    load: async () => (await import("./commands/channel.ts")).channel,
+  },
+  device: {
+    summary: "your gateway's fleet: list, claim, revoke; prices, settings, what was sold",
+    load: async () => (await import("./commands/device.ts")).fleetDevice,
+  },
+  rollout: {
+    summary: "send a signed image to the fleet in stages, with a halt where it does harm",
+    load: async () => (await import("./commands/rollout.ts")).rollout,
+  },
+  wallet: {
+    summary: "your gateway's coins: address, balance, withdraw",
+    load: async () => (await import("./commands/wallet.ts")).wallet,
+  },
+  settle: {
+    summary:
+      "sweep, open and rebalance as your gateway's settings allow; or show what that would be",
+    load: async () => (await import("./commands/settle.ts")).settle,
+  },
+  income: {
+    summary: "what your gateway's devices got and gave, by day",
+    load: async () => (await import("./commands/income.ts")).income,
+  },
+  payment: {
+    summary: "pay invoices from your gateway, and list its payments",
+    load: async () => (await import("./commands/payment.ts")).payment,
+  },
+  completion: {
+    summary: "write the script with which bash, zsh or fish completes these commands",
+    load: async () => (await import("./commands/completion.ts")).completion,
   },
   virtual: {
     summary: "run machines that are not there, and buy from them",

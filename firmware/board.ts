@@ -17,6 +17,11 @@ export interface Board {
   readonly system: System;
   /** Absent where the program cannot be replaced. */
   readonly update?: UpdateSlots;
+  /**
+   * After whatever the board received, and while nothing else is to be done, it calls `work` until that says that
+   * nothing is left; one call takes some ten milliseconds. Absent: the program's own beat does it.
+   */
+  whenIdle?(work: () => boolean): void;
 }
 
 export interface Clock {

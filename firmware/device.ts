@@ -1,7 +1,6 @@
 /** A device: node, chain by way of its gateway, one app; portable, everything that touches hardware comes in as a port. */
 
-import { decodeCheckpoint, encodeCheckpoint } from "../core/chain/checkpoint-codec.ts";
-import { blockHash, type Checkpoint, genesisCheckpoint } from "../core/chain/headers.ts";
+import { blockHash, type Checkpoint } from "../core/chain/headers.ts";
 import { genesisHeader, type Network } from "../core/chain/networks.ts";
 import {
   checkOfflineBudget,
@@ -31,13 +30,15 @@ import {
   type Txid,
   txid,
 } from "../core/primitives/brands.ts";
-import { concat, equal, toHex } from "../core/primitives/bytes.ts";
+import { equal, toHex } from "../core/primitives/bytes.ts";
 import { assert } from "../core/primitives/errors.ts";
 import type { SessionTiming } from "../core/transport/timing.ts";
 import type { App, AppEvent } from "./apps/app.ts";
 import { Inbox } from "./apps/inbox.ts";
 import type { PriceList } from "./apps/price-list.ts";
 import type { Clock, Pins } from "./board.ts";
+import { DeviceTower, type DeviceTowerOptions, type TowerStatus } from "./device-tower.ts";
+import { newestCheckpoint, storeCheckpoint } from "./kept-checkpoint.ts";
 import { Unsynced } from "./unsynced.ts";
 
 export interface DeviceOptions {
@@ -50,6 +51,8 @@ export interface DeviceOptions {
   /** Newest trusted block in the image; the network's genesis where absent. */
   readonly checkpoint?: Checkpoint;
   readonly gatewayId: PublicKey;
+  /** Watches for this device; another node than the gateway, against whom it does. */
+  readonly towerId?: PublicKey | undefined;
   readonly payoutScript: Uint8Array;
   readonly budget: OfflineBudget;
   readonly policy?: Partial<ChannelPolicy>;
@@ -86,11 +89,11 @@ export interface BudgetLeft {
   readonly amountMsat: number;
   /** Why nothing is taken now; absent: payments are. */
   readonly declineReason: string | undefined;
+  /** Where a tower watches: how far. */
+  readonly tower: TowerStatus | undefined;
 }
 
 const zeroFeeAlone = ["zero_fee_commitments"] as const;
-/** Wall clock of the last verification (or zero) in 4 bytes, and the checkpoint. */
-const CHECKPOINT_KEY = "chain/checkpoint";
 const MAX_CHANNELS = 8;
 const MAX_LINKS = 4;
 
@@ -112,6 +115,9 @@ export class Device {
   private running: Node | undefined;
   /** Received since the gateway last answered. */
   private unsynced!: Unsynced;
+  private tower: DeviceTower | undefined;
+  /** Payments were declined since the tower last answered. */
+  private declined = false;
   private nowMs: number;
   /** When a header was verified, or the start. */
   private seenChainMs: number;
@@ -145,19 +151,21 @@ export class Device {
         onPublished: ({ id, accepted, reason }) => {
           if (!accepted) events.onAlarm(`the gateway could not publish ${id}: ${reason}`);
         },
-        onCheckpoint: (checkpoint, at) => void this.storeCheckpoint(checkpoint, at),
+        onCheckpoint: (checkpoint, at) => void storeCheckpoint(options, checkpoint, at),
       },
     });
   }
 
   static async start(options: DeviceOptions): Promise<Device> {
     const device = new Device(options, await newestCheckpoint(options));
-    const { crypto, network, events, app, entropy } = options;
+    const { crypto, network, events, app } = options;
     const lost = () => events.onAlarm("what was received since the gateway answered is not stored");
     const { maxUnsyncedMsat } = options.budget;
     device.unsynced = await Unsynced.load(options.store, maxUnsyncedMsat, lost);
     const inbox = app.takesPayments ? await Inbox.open(options.store) : undefined;
     const store = inbox ?? options.store;
+    const { towerId: tower } = options;
+    if (tower) device.tower = new DeviceTower({ ...options, store, tower, ...device.towerPorts() });
     // Nobody could pay for another type's commitment in its place.
     const policy = { ...devicePolicy, channelTypes: zeroFeeAlone, ...options.policy };
     // Rule `offline-budget`: a revoked state must never be out of reach before the device declines payments.
@@ -168,7 +176,7 @@ export class Device {
     device.running = await Node.start(
       {
         ...options,
-        store,
+        store: device.tower?.store ?? store,
         chain: device.chain,
         chainHash: blockHash(crypto, genesisHeader(network)),
         policy,
@@ -189,20 +197,14 @@ export class Device {
     device.chain.feed(device.node);
     const { node } = device;
     const tell = (event: AppEvent) => events.onApp(event);
-    const { pins, clock, prices } = options;
+    const invoices = {
+      network: network.name === "testnet4" ? ("testnet" as const) : network.name,
+      signer: options.signer,
+      gatewayId: options.gatewayId,
+      chainSeconds: () => device.chain.freshness.tipTimeSeconds,
+    };
     const declineReason = () => device.declineReason();
-    await app.start({
-      node,
-      crypto,
-      entropy,
-      pins,
-      clock,
-      store,
-      inbox,
-      prices,
-      declineReason,
-      tell,
-    });
+    await app.start({ ...options, node, store, inbox, invoices, declineReason, tell });
     return device;
   }
 
@@ -219,11 +221,13 @@ export class Device {
   tick(nowMs: number): void {
     this.nowMs = Math.max(this.nowMs, nowMs);
     this.node.tick(nowMs);
+    this.tower?.tick(nowMs);
   }
 
   stop(): void {
     this.guarded(() => this.options.app.stop?.());
     this.node.close("the device is stopping");
+    this.tower?.stop();
   }
 
   /** How far it may still go without its gateway (rule `offline-budget`), for its owner. */
@@ -232,9 +236,27 @@ export class Device {
     const offlineBlocks = estimateOfflineBlocks(this.offlineState());
     return {
       blocks: Math.max(0, maxOfflineBlocks - (offlineBlocks ?? 0)),
-      amountMsat: Math.max(0, maxUnsyncedMsat - this.unsynced.amountMsat),
+      amountMsat: Math.max(0, maxUnsyncedMsat - this.unsyncedMsat),
       declineReason: this.declineReason(),
+      tower: this.tower?.status,
     };
+  }
+
+  private towerPorts(): Pick<DeviceTowerOptions, "node" | "onProtected" | "onAlarm"> {
+    return {
+      node: () => this.running,
+      onProtected: () => {
+        if (!this.declined || this.declineReason() !== undefined) return;
+        this.declined = false;
+        this.guarded(() => this.options.app.onTip?.()); // its customers hear of it
+      },
+      onAlarm: (text) => this.options.events.onAlarm(text),
+    };
+  }
+
+  /** With a tower its receipts count, without one the gateway's answers. */
+  private get unsyncedMsat(): number {
+    return this.tower ? this.tower.exposureMsat : this.unsynced.amountMsat;
   }
 
   private offlineState(): OfflineState {
@@ -244,7 +266,7 @@ export class Device {
       tipVerifiedAtSeconds,
       tipTimeSeconds,
       uptimeSeconds: Math.floor((this.nowMs - this.seenChainMs) / 1000),
-      unsyncedMsat: milliSatoshi(this.unsynced.amountMsat),
+      unsyncedMsat: milliSatoshi(this.unsyncedMsat),
     };
   }
 
@@ -252,11 +274,14 @@ export class Device {
   private declineReason(): string | undefined {
     const state = this.offlineState();
     const decision = checkOfflineBudget(this.options.budget, state, milliSatoshi(0));
-    return decision.ok ? this.options.declineReason?.() : decision.reason;
+    if (decision.ok) return this.options.declineReason?.();
+    this.declined = true;
+    return decision.reason;
   }
 
   private peer(peer: PublicKey, state: "connected" | "disconnected", reason?: string): void {
     this.options.events.onPeer(peer, state, reason);
+    this.tower?.peer();
     if (state === "connected" && equal(peer, this.options.gatewayId)) {
       this.chain.gatewayConnected();
       this.releaseFundings();
@@ -266,6 +291,7 @@ export class Device {
 
   private service(peer: PublicKey, message: Message): void {
     if (this.options.onService?.(peer, message)) return;
+    if (this.tower?.receive(peer, message)) return;
     // A gateway is also a peer that may buy.
     if (equal(peer, this.options.gatewayId)) {
       if (message.type === "funding_outpoint") this.funded(message);
@@ -363,34 +389,5 @@ export class Device {
 
   private releaseFundings(): void {
     for (const { id } of this.node.channels()) this.releaseFunding(id);
-  }
-
-  private async storeCheckpoint(checkpoint: Checkpoint, at: number | undefined): Promise<void> {
-    const verifiedAt = new Uint8Array(4);
-    new DataView(verifiedAt.buffer).setUint32(0, at ?? 0);
-    try {
-      const value = concat(verifiedAt, encodeCheckpoint(checkpoint));
-      await this.options.store.setValue(CHECKPOINT_KEY, value);
-    } catch (cause) {
-      const text = cause instanceof Error ? cause.message : String(cause);
-      this.options.events.onAlarm(`the chain's checkpoint could not be stored: ${text}`);
-    }
-  }
-}
-
-/** The one in the image, unless a newer one was stored: a device does not begin anew at each start. */
-async function newestCheckpoint({ store, checkpoint, network, events }: DeviceOptions) {
-  const ofImage = checkpoint ?? genesisCheckpoint(network);
-  const stored = await store.getValue(CHECKPOINT_KEY);
-  if (!stored) return { checkpoint: ofImage };
-  try {
-    const kept = decodeCheckpoint(stored.slice(4));
-    if (kept.height < ofImage.height) return { checkpoint: ofImage };
-    const at = new DataView(stored.buffer, stored.byteOffset).getUint32(0);
-    return { checkpoint: kept, verifiedAtSeconds: at === 0 ? undefined : at };
-  } catch (cause) {
-    const text = cause instanceof Error ? cause.message : String(cause);
-    events.onAlarm(`the stored checkpoint cannot be read, the image's is used: ${text}`);
-    return { checkpoint: ofImage };
   }
 }

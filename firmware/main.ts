@@ -28,7 +28,7 @@ function openBoard({ board }: BoardConfig): Board {
     pins: openPins(board.pins),
     links: {
       serial: [openUart("uart", board.uart)],
-      blePeripheral: blePeripheral(),
+      blePeripheral: blePeripheral(esp32),
       bleCentral: bleCentral(clock),
       mqtt: mqttDriver(board.nameServers),
       wifi: wifiDriver(clock, board.timeServer),

@@ -90,6 +90,7 @@ async function boot(board: Board, image: Image, { log, events }: BootParts): Pro
   const all = { board, image, log, store, records, prices, ownership, seed, told: events };
   const operation = new Operation(all);
   await operation.start();
+  board.whenIdle?.(() => operation.workAhead());
   const links = startBoardLinks(board, image, operation);
   if (!ownership.settings && store.claimCode) {
     // On the console alone, for the label: never in the log.

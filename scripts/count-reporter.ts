@@ -1,10 +1,40 @@
 /** A Vitest reporter whose last line is `N passed, N failed`, for people and for scripts that read it. */
 import type { Reporter, SerializedError, TestModule } from "vitest/node";
+import { Beside } from "./beside.ts";
+import { worldsBeside } from "./worlds-beside.ts";
+
+const CHECK_NICENESS = 5;
 
 export class CountReporter implements Reporter {
-  onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly SerializedError[]): void {
+  private worlds: Beside | undefined;
+  private check: Beside | undefined;
+
+  onInit(): void {
+    const seeds = Number(process.env.PICOBOLT_WORLDS ?? 0);
+    if (seeds > 0) this.worlds = worldsBeside(seeds);
+    if (!process.env.PICOBOLT_CHECK) return;
+    this.check = new Beside(["npm", "run", "--silent", "check"], { niceness: CHECK_NICENESS });
+    void this.check.result().then(({ text, ok }) => {
+      if (!ok) console.log(`\nthe check of the code beside the tests failed\n${text}`);
+    });
+  }
+
+  async onTestRunEnd(
+    modules: readonly TestModule[],
+    unhandledErrors: readonly SerializedError[],
+  ): Promise<void> {
     let passed = 0;
     const failedSteps = (process.env.PICOBOLT_FAILED_STEPS ?? "").split(" ").filter(Boolean);
+    const worlds = await this.worlds?.result();
+    if (worlds) console.log(`\nsimulated worlds beside the tests\n${worlds.text}`);
+    if (worlds && !worlds.ok) {
+      failedSteps.push("worlds");
+      process.exitCode = 1;
+    }
+    if (this.check && !(await this.check.result()).ok) {
+      failedSteps.push("check");
+      process.exitCode = 1;
+    }
     // One failure each: a step before the tests (scripts/test.sh), an error outside any test, and a
     // file or suite that could not run.
     let failed = failedSteps.length + unhandledErrors.length;

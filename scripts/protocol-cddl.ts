@@ -10,7 +10,7 @@ const document = join(import.meta.dirname, "../docs/PROTOCOL.md");
 const FENCE = /(```cddl\n)[\s\S]*?(```)/;
 
 const prelude = `; messages in their long form; what a packet holds is their short form, or a goodbye
-goodbye = 0..23                ; 0 closing, 1 superseded, 2 lost, 3 violation
+goodbye = 0..23                ; 0 closing, 1 superseded, 2 lost, 3 violation, 4 moved
 
 safe-uint = 0..${Number.MAX_SAFE_INTEGER}   ; exact in a double
 msat = 0..${Number.MAX_SAFE_INTEGER}        ; millisatoshi

@@ -40,6 +40,7 @@ package_of() {
     "$MULTILIB") echo gcc-multilib ;;
     "$PICOLIBC") echo picolibc-riscv64-unknown-elf ;;
     btvirt) package_of_btvirt ;;
+    "$POSTGRES") echo postgresql ;;
     *) echo "$1" ;;
   esac
 }
@@ -53,11 +54,15 @@ package_of_btvirt() {
   fi
 }
 
+# The server: Debian keeps it where no PATH leads, in a folder of its version.
+for POSTGRES in /usr/lib/postgresql/*/bin/postgres; do :; done
+if [ ! -e "$POSTGRES" ] && command -v postgres >/dev/null; then POSTGRES=$(command -v postgres); fi
+
 # The microcontroller: what its image is built with, and what it runs in.
 PICOLIBC=/usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs
 # Its bytecode is made by a program of 32 bits.
 MULTILIB=/usr/include/x86_64-linux-gnu/gnu/stubs-32.h
-MICROCONTROLLER=("$MULTILIB" qemu-system-riscv32 riscv64-unknown-elf-gcc "$PICOLIBC")
+MICROCONTROLLER=(patch "$MULTILIB" qemu-system-riscv32 riscv64-unknown-elf-gcc "$PICOLIBC")
 
 # Installs what is missing of the named commands: as root or by sudo, on Debian and its like.
 require_commands() {

@@ -12,6 +12,7 @@ const DEFAULT_TIMEOUT_MS = 1500;
 const DEFAULT_SEARCH_MS = 4000;
 
 export const devices: Command = {
+  streams: true,
   configure(parser) {
     parser
       .option("--ble", "machines nearby over Bluetooth LE")

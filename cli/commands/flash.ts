@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command, Context, Options } from "../command.ts";
-import { text } from "../command.ts";
+import { oneOf, text } from "../command.ts";
 import { EXIT, Failure, messageOf } from "../failure.ts";
 import { BOARD_NAMES, type EspTarget, targetOf } from "../flash/boards.ts";
 import { type Firmware, readFirmware } from "../flash/firmware.ts";
@@ -16,7 +16,7 @@ const DEFAULT_TIMEOUT_SECONDS = 20;
 export const flash: Command = {
   configure(parser) {
     parser
-      .requiredOption("--board <name>", `the board: ${BOARD_NAMES.join(", ")}`)
+      .addOption(oneOf("--board <name>", "the board", BOARD_NAMES).makeOptionMandatory())
       .option("--port <path>", "its serial port (default: the only one there is)")
       .option(
         "--image <path>",

@@ -1,12 +1,11 @@
-/** `picobolt info`: how a device stands. */
-import { fieldsOf } from "../owner/fields.ts";
-import { ownerCommand } from "../owner/owner-command.ts";
+/** `picobolt info`: how a device stands; `node info` with a device named. */
+import { commandOf } from "../target/noun.ts";
+import { nodeInfo } from "./node.ts";
 
-export const info = ownerCommand({
-  examples: ["picobolt info", "picobolt info --link ble:coffee --json"],
-  async run(device, { out }) {
-    const told = await device.info();
-    for (const line of fieldsOf(told)) out.text(line);
-    out.result(told);
-  },
+const { device, summary } = nodeInfo;
+
+export const info = commandOf("info", {
+  summary,
+  examples: ["picobolt info", "picobolt info --device ble:coffee --json"],
+  ...(device && { device }),
 });

@@ -2,6 +2,7 @@
 import { ownerCommand } from "../owner/owner-command.ts";
 
 export const logs = ownerCommand({
+  streams: true,
   examples: ["picobolt logs", "picobolt logs --json | tail -1"],
   async run(device, { out }) {
     const lines = await device.logs();

@@ -16,6 +16,7 @@ const CTRL_C = 0x03;
 const CTRL_BRACKET = 0x1d;
 
 export const monitor: Command = {
+  streams: true,
   configure(parser) {
     parser
       .option("--port <path>", "the serial port (default: the only one there is)")

@@ -1,13 +1,15 @@
 /** `picobolt price-list get|set`: what a machine sells, as a CSV or JSON file. */
 import { PRODUCTS_PER_PAGE } from "../../core/messages/service.ts";
+import { argumentOneOf } from "../command.ts";
 import { EXIT, Failure } from "../failure.ts";
 import { ownerCommand } from "../owner/owner-command.ts";
 import { readPriceFile, toCsv, writePriceFile } from "../owner/price-file.ts";
 
 export const priceList = ownerCommand({
+  streams: true,
   configure(parser) {
     parser
-      .argument("<action>", "get, or set")
+      .addArgument(argumentOneOf("<action>", "what is done", ["get", "set"]))
       .argument("[file]", "prices.csv (number,name,sat) or prices.json");
   },
   examples: [

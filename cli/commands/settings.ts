@@ -1,6 +1,7 @@
 /** `picobolt settings get|set`: what an owner may change on a device. */
 import { readFileSync } from "node:fs";
 import type { PlainObject, PlainValue } from "../../core/messages/admin-values.ts";
+import { argumentOneOf } from "../command.ts";
 import { EXIT, Failure, messageOf } from "../failure.ts";
 import { fieldsOf } from "../owner/fields.ts";
 import { ownerCommand } from "../owner/owner-command.ts";
@@ -8,8 +9,11 @@ import { ownerCommand } from "../owner/owner-command.ts";
 export const settings = ownerCommand({
   configure(parser) {
     parser
-      .argument("<action>", "get, or set")
-      .argument("[values...]", "names to show, or name=value to set; a value may be JSON or @file");
+      .addArgument(argumentOneOf("<action>", "what is done", ["get", "set"]))
+      .argument(
+        "[values...]",
+        "names to show, or name=value to set; a value may be JSON or @file of JSON",
+      );
   },
   examples: [
     "picobolt settings get",
@@ -33,7 +37,8 @@ export const settings = ownerCommand({
   },
 });
 
-function changesOf(values: readonly string[]): PlainObject {
+/** `name=value` words as settings. */
+export function changesOf(values: readonly string[]): PlainObject {
   const changes = values.map((words) => {
     const at = words.indexOf("=");
     if (at <= 0) throw new Failure(`"${words}" must be name=value`, EXIT.usage);
@@ -45,8 +50,7 @@ function changesOf(values: readonly string[]): PlainObject {
 
 function settingOf(words: string): PlainValue {
   try {
-    if (words.startsWith("@"))
-      return JSON.parse(readFileSync(words.slice(1), "utf8")) as PlainValue;
+    if (words.startsWith("@")) return withFiles(readFileSync(words.slice(1), "utf8"));
   } catch (cause) {
     throw new Failure(`${words.slice(1)} cannot be read (${messageOf(cause)})`, EXIT.usage);
   }
@@ -55,4 +59,12 @@ function settingOf(words: string): PlainValue {
   } catch {
     return words;
   }
+}
+
+/** JSON in which `{"$file": "/path"}` stands for the bytes of that file, such as a certificate. */
+function withFiles(json: string): PlainValue {
+  return JSON.parse(json, (_, value: unknown) => {
+    const path = (value as { readonly $file?: unknown } | null)?.$file;
+    return typeof path === "string" ? new Uint8Array(readFileSync(path)) : value;
+  }) as PlainValue;
 }

@@ -1,14 +1,19 @@
 /** `picobolt virtual`: what it takes to run machines that are not there; virtual/fleet.ts does it. */
-import type { Command } from "../command.ts";
+import { type Command, oneOf } from "../command.ts";
 
 export const virtual: Command = {
+  streams: true,
   configure(parser) {
     parser
       .option("--devices <number>", "how many machines, a process each (default: 2)")
-      .option("--app <name>", "vending (default) or meter")
-      .option("--link <kind>", "serial (default), ble or mqtt")
-      .option("--engine <name>", "what runs the firmware: node (default) or xs")
-      .option("--broker <name>", "of --link mqtt: aedes (default) or mosquitto")
+      .addOption(oneOf("--app <name>", "what they sell (default: vending)", ["vending", "meter"]))
+      .addOption(
+        oneOf("--link <kind>", "how they are reached (default: serial)", ["serial", "ble", "mqtt"]),
+      )
+      .addOption(oneOf("--engine <name>", "what runs the firmware (default: node)", ["node", "xs"]))
+      .addOption(
+        oneOf("--broker <name>", "of --link mqtt (default: aedes)", ["aedes", "mosquitto"]),
+      )
       .option("--purchases <number>", "at each machine (default: 3)")
       .option(
         "--jam-every <number>",

@@ -5,20 +5,21 @@ import { EXIT, Failure } from "../failure.ts";
 import type { Endpoint } from "../links/endpoint.ts";
 import { checkWifi, ImprovClient } from "../links/improv-client.ts";
 import { typedWord } from "../prompt.ts";
+import { deviceOptions } from "../target/target.ts";
 
 export const wifi: Command = {
+  streams: true,
   configure(parser) {
     parser
       .option("--ssid <name>", "the network's name")
       .option("--open", "it has no password; else the password is asked for")
-      .option("--scan", "show the networks that the device sees (a device without an owner)")
-      .option("--link <link>", "/dev/ttyUSB0, ble:<name>, … (default: the only serial port)")
-      .option("--network <name>", "of a device that was not claimed from here");
+      .option("--scan", "show the networks that the device sees (a device without an owner)");
+    deviceOptions(parser);
   },
   examples: [
     "picobolt wifi --ssid workshop",
     "picobolt wifi --ssid guests --open",
-    "picobolt wifi --scan --link /dev/ttyUSB0",
+    "picobolt wifi --scan --device /dev/ttyUSB0",
   ],
   run,
 };

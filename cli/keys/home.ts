@@ -11,9 +11,14 @@ const OTHERS = 0o077;
 export function secretIn(file: string): { readonly secret: Uint8Array; readonly isNew: boolean } {
   if (existsSync(file)) return { secret: readSecret(file), isNew: false };
   const secret = new Uint8Array(randomBytes(SECRET_BYTES));
+  keepSecret(file, secret);
+  return { secret, isNew: true };
+}
+
+/** Where there is none yet. */
+export function keepSecret(file: string, secret: Uint8Array): void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   writeFileSync(file, `${Buffer.from(secret).toString("hex")}\n`, { mode: 0o600, flag: "wx" });
-  return { secret, isNew: true };
 }
 
 /** Throws where it is no secret, or where others may read it. */

@@ -33,7 +33,8 @@ export async function claim(
   }
   if (endpoint.card?.claimed) {
     throw new Failure(
-      `the device on ${endpoint.name} has an owner already; its factory reset (the button) frees it`,
+      `the device on ${endpoint.name} has an owner already: if that is you, picobolt settings and price-list change ` +
+        "what it does; a factory reset (its button) frees it",
       EXIT.refused,
     );
   }
@@ -63,7 +64,7 @@ export async function claim(
   out.result({ ok: true, nodeId, name: request.name, products: products.length });
 }
 
-function requestOf(options: Options): ClaimRequest {
+export function requestOf(options: Options): ClaimRequest {
   const app = text(options, "app");
   const settings = text(options, "appSettings");
   const code = text(options, "code");

@@ -11,6 +11,7 @@ import { EXIT, Failure } from "../failure.ts";
 import { readSecret } from "../keys/home.ts";
 import { type Endpoint, openEndpoint } from "../links/endpoint.ts";
 import { choosePort } from "../ports/serial-ports.ts";
+import { linkOf } from "../target/target.ts";
 import { networkOf, networkOfDevice } from "./known-devices.ts";
 
 /** A session of somebody who vanished keeps the link for 15 s. */
@@ -35,7 +36,7 @@ export async function openOwnedDevice(
 }
 
 export async function deviceEndpoint(context: Context, options: Options): Promise<Endpoint> {
-  const words = text(options, "link") ?? (await choosePort(undefined));
+  const words = linkOf(options) ?? (await choosePort(undefined));
   return openEndpoint(context, words, "picobolt device");
 }
 

@@ -2,8 +2,9 @@
 import type { Command as Parser } from "commander";
 import type { AdminClient } from "../../gateway/admin/client.ts";
 import type { Command, Context, Options } from "../command.ts";
+import { deviceOptions } from "../target/target.ts";
 
-export interface OwnerWork {
+export interface OwnerWork extends Pick<Command, "streams"> {
   configure?(parser: Parser): void;
   readonly examples: readonly string[];
   /** Before anything is opened: what the words and files hold is checked here, and thrown as a Failure. */
@@ -16,13 +17,18 @@ export interface OwnerWork {
   ): Promise<void>;
 }
 
-export function ownerCommand({ configure, examples, prepare, run }: OwnerWork): Command {
+export function ownerCommand({
+  configure,
+  examples,
+  prepare,
+  run,
+  streams = false,
+}: OwnerWork): Command {
   return {
+    streams,
     configure(parser) {
       configure?.(parser);
-      parser
-        .option("--link <link>", "/dev/ttyUSB0, ble:<name>, … (default: the only serial port)")
-        .option("--network <name>", "of a device that was not claimed from here");
+      deviceOptions(parser);
     },
     examples,
     async run(context, args, options) {

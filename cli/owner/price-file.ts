@@ -4,7 +4,7 @@ import { extname } from "node:path";
 import { milliSatoshi } from "../../core/primitives/brands.ts";
 import { MAX_PRODUCTS } from "../../firmware/apps/price-list.ts";
 import { checkProduct, type Product } from "../../firmware/apps/product.ts";
-import type { PricedProduct } from "../../gateway/admin/client.ts";
+import type { PricedProduct } from "../../gateway/admin/longer-calls.ts";
 import { EXIT, Failure, messageOf } from "../failure.ts";
 
 const HEADER = "number,name,sat";

@@ -72,6 +72,9 @@ function feedMeter(leaveEarlyEvery: number): Shopping {
     if (leavesEarly) void isPaid.then(() => feed.stop());
     const { usedUnits, paidMsat, restMsat, note } = await feed.done.finally(forget);
     const what = `${usedUnits} of ${units} s`;
-    return { what, delivered: usedUnits === units, note, keptMsat: paidMsat - restMsat };
+    const delivered = usedUnits === units;
+    // A meter that did not say in time what is left gives it back all the same.
+    const keptMsat = delivered || restMsat > 0 ? paidMsat - restMsat : usedUnits * priceMsat;
+    return { what, delivered, note, keptMsat };
   };
 }

@@ -8,6 +8,10 @@ import type { Context, Options } from "../command.ts";
 import { text } from "../command.ts";
 import { EXIT, Failure } from "../failure.ts";
 import { type Endpoint, openEndpoint } from "../links/endpoint.ts";
+import { choosePort } from "../ports/serial-ports.ts";
+import { linkOf } from "../target/target.ts";
+import { moneyIsBack } from "./money-back.ts";
+import { payInvoice } from "./pay-invoice.ts";
 import { PayerNode } from "./payer-node.ts";
 import {
   buy,
@@ -17,6 +21,7 @@ import {
   finishUnderWay,
   hex,
   meterOf,
+  numberOf,
   type PriceList,
   priceListOf,
   underWay,
@@ -29,9 +34,13 @@ const SHOWN_PRODUCTS = 8;
 
 export async function pay(
   context: Context,
-  _args: readonly string[],
+  args: readonly string[],
   options: Options,
 ): Promise<void> {
+  const [invoice] = args;
+  if (invoice !== undefined || text(options, "machine") !== undefined) {
+    return payInvoice(context, invoice, options);
+  }
   const { out, home, atEnd } = context;
   const crypto = chooseCrypto();
   const folder = text(options, "wallet") ?? join(home, "wallet");
@@ -40,7 +49,8 @@ export async function pay(
   const fundSat = numberOf(options, "fund");
   const wallet = await openWallet(crypto, folder, text(options, "network"));
   if (wallet.isNew) out.note(`new wallet in ${folder}: keep a copy of its file "seed"`);
-  const machine = await openEndpoint(context, text(options, "link") ?? "", "machine");
+  const words = linkOf(options) ?? (await choosePort(undefined));
+  const machine = await openEndpoint(context, words, "machine");
   const gateway = await gatewayOf(context, text(options, "gateway"), wallet);
   const gatewayId = gateway?.nodeId ?? knownGateway(wallet);
   const begun = await underWay(wallet.store);
@@ -85,7 +95,9 @@ async function buyProduct(trip: Trip, list: PriceList, product: number): Promise
   const channel = await channelFor(payer, machine.nodeId, wanted.priceMsat, trip.funding);
   const done = await buy(payer, channel, product, wanted.priceMsat);
   tellOutcome(context, done, wanted.name);
+  const isBack = done.delivered || (await moneyIsBack(payer, [done.reference]));
   out.result({ ...done, product, priceMsat: wanted.priceMsat, machine: hex(machine.nodeId) });
+  if (!isBack) out.note("the money is on its way: it is yours when you come to the machine again");
   if (!done.delivered) {
     throw new Failure(`${wanted.name} was not delivered: ${done.note || "the money is back"}`);
   }
@@ -194,12 +206,4 @@ function tellOutcome({ out }: Context, { delivered, note, reference }: Finished,
 
 function sat(msat: number): string {
   return `${msat / 1000} sat`;
-}
-
-function numberOf(options: Options, name: string): number | undefined {
-  const words = text(options, name);
-  if (words === undefined) return undefined;
-  const value = Number(words);
-  if (Number.isSafeInteger(value) && value >= 0) return value;
-  throw new Failure(`--${name} must be a whole number, not "${words}"`, EXIT.usage);
 }

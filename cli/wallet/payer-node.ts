@@ -3,12 +3,14 @@ import { randomBytes } from "node:crypto";
 import { networkNamed } from "../../core/chain/networks.ts";
 import type { ChannelEvent } from "../../core/channel/effects.ts";
 import type { ChannelRecord } from "../../core/channel/record.ts";
+import type { MessageNamed } from "../../core/messages/message.ts";
 import type { Crypto } from "../../core/ports/crypto.ts";
 import { type ChannelId, milliSatoshi, type PublicKey } from "../../core/primitives/brands.ts";
 import { equal, toHex } from "../../core/primitives/bytes.ts";
 import type { AppEvent } from "../../firmware/apps/app.ts";
 import { PayerApp } from "../../firmware/apps/payer.ts";
 import { Device } from "../../firmware/device.ts";
+import { InvoicePayer } from "./invoice-payer.ts";
 import type { Wallet } from "./wallet.ts";
 
 const TICK_MS = 20;
@@ -37,6 +39,7 @@ export type PayerEvent =
   | { readonly type: "app"; readonly event: AppEvent }
   | { readonly type: "peer"; readonly peer: PublicKey; readonly isConnected: boolean }
   | { readonly type: "alarm"; readonly text: string }
+  | { readonly type: "invoice" }
   | { readonly type: "tip" };
 
 export class PayerNode {
@@ -44,6 +47,9 @@ export class PayerNode {
   /** Purchases that ended in this run, by reference in hexadecimal. */
   readonly ended = new Map<string, { readonly delivered: boolean; readonly note: string }>();
   device!: Device;
+  invoices!: InvoicePayer;
+  /** What was said of an invoice that was asked for. */
+  invoiceAnswer: MessageNamed<"bolt11"> | undefined;
   private timer: NodeJS.Timeout | undefined;
   private readonly listeners = new Set<(event: PayerEvent) => void>();
 
@@ -55,6 +61,16 @@ export class PayerNode {
       if (event.type === "app") payer.noteEnd(event.event);
       for (const listener of [...payer.listeners]) listener(event);
     };
+    const onAlarm = (text: string) => tell({ type: "alarm", text });
+    payer.invoices = new InvoicePayer({
+      crypto,
+      wallet,
+      gatewayId,
+      node: () => payer.device.node,
+      nowSeconds,
+      onAlarm,
+      onEnded: () => tell({ type: "invoice" }),
+    });
     payer.device = await Device.start({
       crypto,
       entropy: { random: (length) => new Uint8Array(randomBytes(length)) },
@@ -75,16 +91,32 @@ export class PayerNode {
       nowMs: Date.now(),
       nowSeconds,
       clock: { nowMs: () => Date.now(), nowSeconds, after },
+      onService: (_peer, message) => {
+        if (message.type !== "bolt11") return false;
+        payer.invoiceAnswer = message;
+        tell({ type: "invoice" });
+        return true;
+      },
       events: {
-        onChannelEvent: (id, event) => tell({ type: "channel", id, event }),
+        onChannelEvent: (id, event) => {
+          payer.invoices.channelEvent(id, event);
+          tell({ type: "channel", id, event });
+        },
         onApp: (event) => tell({ type: "app", event }),
         onPeer: (peer, state) => tell({ type: "peer", peer, isConnected: state === "connected" }),
-        onTip: () => tell({ type: "tip" }),
+        onTip: () => {
+          payer.invoices.tip();
+          tell({ type: "tip" });
+        },
         onProven: () => tell({ type: "tip" }),
-        onAlarm: (text) => tell({ type: "alarm", text }),
+        onAlarm,
       },
     });
-    payer.timer = setInterval(() => payer.device.tick(Date.now()), TICK_MS);
+    await payer.invoices.start();
+    payer.timer = setInterval(() => {
+      payer.device.tick(Date.now());
+      payer.invoices.tick(Date.now());
+    }, TICK_MS);
     return payer;
   }
 

@@ -6,8 +6,10 @@ import { METER_UNITS } from "../../core/messages/service.ts";
 import type { Store } from "../../core/ports/store.ts";
 import { milliSatoshi, type PublicKey, satoshi } from "../../core/primitives/brands.ts";
 import { Purchases } from "../../firmware/apps/purchases.ts";
+import { type Options, text } from "../command.ts";
 import { EXIT, Failure } from "../failure.ts";
 import type { Output } from "../output.ts";
+import { moneyIsBack } from "./money-back.ts";
 import type { PayerNode } from "./payer-node.ts";
 
 /** A machine answers in a second or two; a session of somebody who vanished keeps its link for 15 s. */
@@ -16,6 +18,8 @@ const UNDER_WAY_TIMEOUT_MS = 60_000;
 const OPENING_TIMEOUT_MS = 30_000;
 /** A channel of an earlier run is ready a moment after its session. */
 const REESTABLISH_MS = 1000;
+/** The gateway proves its funding again: that is worth a wait, before another one is funded. */
+const PROVEN_MS = 15_000;
 const TELL_WAITING_MS = 30_000;
 /** Rounds on a slow link, a motor that turns, a refund after a jam. */
 const DELIVERY_TIMEOUT_MS = 120_000;
@@ -89,10 +93,15 @@ export async function finishUnderWay(
       `what became of the purchase ${open.join(", ")} is not known yet: the machine does not say; nothing more was bought, run the command again when it is back`,
     );
   }
-  return references.map((reference) => ({
+  const ended = references.map((reference) => ({
     reference,
     ...(payer.ended.get(reference) ?? { delivered: false, note: "" }),
   }));
+  await moneyIsBack(
+    payer,
+    ended.filter(({ delivered }) => !delivered).map(({ reference }) => reference),
+  );
+  return ended;
 }
 
 /** A channel that can pay so much: the one there is, or a new one that the gateway funds. */
@@ -115,8 +124,12 @@ export async function channelFor(
         // After a start the funding is proven anew.
         fundingLost(record) === undefined,
     );
-  const hasOne = payer.channelsWith(machine).length > 0;
-  const ready = hasOne ? await payer.until(usable, REESTABLISH_MS) : undefined;
+  const all = payer.channelsWith(machine);
+  const canPay = all.some(
+    ({ phase, base }) => phase === "normal" && base.toLocalMsat >= amountMsat,
+  );
+  const patienceMs = canPay && gateway ? PROVEN_MS : REESTABLISH_MS;
+  const ready = all.length > 0 ? await payer.until(usable, patienceMs) : undefined;
   if (ready) return ready;
   const isOpening = payer.channelsWith(machine).some(({ phase }) => phase === "awaiting-funding");
   if (!gateway) {
@@ -225,4 +238,13 @@ export async function buy(
 
 export function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("hex");
+}
+
+/** An option that is a whole number, where it is given. */
+export function numberOf(options: Options, name: string): number | undefined {
+  const words = text(options, name);
+  if (words === undefined) return undefined;
+  const value = Number(words);
+  if (Number.isSafeInteger(value) && value >= 0) return value;
+  throw new Failure(`--${name} must be a whole number, not "${words}"`, EXIT.usage);
 }

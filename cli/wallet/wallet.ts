@@ -7,6 +7,7 @@ import { SeedSigner } from "../../core/keys/seed-signer.ts";
 import type { Crypto } from "../../core/ports/crypto.ts";
 import type { Store } from "../../core/ports/store.ts";
 import { p2wpkh } from "../../core/transactions/script.ts";
+import type { Ledger } from "../../gateway/payments/ledger.ts";
 import { EXIT, Failure, messageOf } from "../failure.ts";
 import { makePrivateFolder, secretIn } from "../keys/home.ts";
 import { DEFAULT_NETWORK, networkOf } from "../owner/known-devices.ts";
@@ -15,6 +16,8 @@ export interface Wallet {
   readonly folder: string;
   readonly signer: SeedSigner;
   readonly store: Store;
+  /** Invoices that it pays; in the file of the store, and in its transactions. */
+  readonly ledger: Ledger;
   readonly payoutScript: Uint8Array;
   readonly network: NetworkName;
   /** Node id of the gateway that funds its channels; absent until one was used. */
@@ -54,7 +57,7 @@ export async function openWallet(
   return {
     folder,
     signer: new SeedSigner(crypto, seed),
-    store: await openStore(join(folder, "channels.sqlite")),
+    ...(await openStore(join(folder, "channels.sqlite"))),
     payoutScript: p2wpkh(crypto, payout),
     network: settings.network,
     ...(settings.gateway && { gateway: settings.gateway }),
@@ -75,10 +78,12 @@ function readSettings(file: string): Settings {
   }
 }
 
-async function openStore(path: string): Promise<Store> {
+async function openStore(path: string): Promise<Pick<Wallet, "store" | "ledger">> {
   try {
     const { openSqliteStore } = await import("../../gateway/store/sqlite-store.ts");
-    return openSqliteStore(path);
+    const { SqliteLedger } = await import("../../gateway/store/sqlite-ledger.ts");
+    const store = openSqliteStore(path);
+    return { store, ledger: new SqliteLedger(store) };
   } catch (cause) {
     const isInUse = /in use|locked|busy/i.test(messageOf(cause));
     if (!isInUse) throw cause;

@@ -14,6 +14,7 @@ import { targetOf, workOf } from "./work.ts";
 export const HEADER_BYTES = 80;
 /** Headers taken in one call; a whole fork must come in one. */
 export const MAX_HEADERS_PER_CALL = 2016;
+const PAGE_HEADERS = 16;
 /** Headers kept behind the tip unless told otherwise: the deepest reorganisation that can be followed. */
 export const DEFAULT_KEPT_HEADERS = 144;
 
@@ -36,8 +37,10 @@ export interface HeaderChain {
   readonly network: Network;
   /** The oldest block kept. */
   readonly base: Checkpoint;
-  /** The headers after `base`, 80 bytes each, up to the tip. */
-  readonly headers: Uint8Array;
+  /** Headers of 80 bytes up to the tip, some to a page: a block that is added copies one page, not all that is kept. */
+  readonly pages: readonly Uint8Array[];
+  /** Height of the first page's first header; that of the oldest block kept after `base` is not below it. */
+  readonly pagedFrom: number;
   readonly tip: Cursor;
   readonly maxKept: number;
 }
@@ -87,7 +90,7 @@ export function startHeaderChain(
   assert(checkpoint.header.length === HEADER_BYTES, "a checkpoint's header has 80 bytes");
   assert(checkpoint.times.length > 0, "a checkpoint knows at least its own time");
   const tip = cursorOf(checkpoint, blockHash(crypto, checkpoint.header));
-  return { network, base: checkpoint, headers: new Uint8Array(0), tip, maxKept };
+  return { network, base: checkpoint, pages: [], pagedFrom: checkpoint.height + 1, tip, maxKept };
 }
 
 /**
@@ -129,9 +132,10 @@ export function extendHeaderChain(
 /** The header at `height`; undefined where it is not kept. */
 export function headerAt(chain: HeaderChain, height: number): Uint8Array | undefined {
   if (height === chain.base.height) return chain.base.header;
-  const at = (height - chain.base.height - 1) * HEADER_BYTES;
-  if (at < 0 || height > chain.tip.height) return undefined;
-  return chain.headers.subarray(at, at + HEADER_BYTES);
+  if (height < chain.base.height || height > chain.tip.height) return undefined;
+  const place = height - chain.pagedFrom;
+  const at = (place % PAGE_HEADERS) * HEADER_BYTES;
+  return chain.pages[Math.floor(place / PAGE_HEADERS)]?.subarray(at, at + HEADER_BYTES);
 }
 
 /** A checkpoint from a kept block: what a device stores to start from again. */
@@ -183,7 +187,7 @@ function connect(
     const next = nextCursor(chain.network, cursor, { ...fields(header), hash }, nowSeconds);
     if (!next.ok) return refusal(next.rule, `header ${height}: ${next.reason}`, height);
     cursor = next.cursor;
-    connected.push({ height: blockHeight(height), hash, header: header.slice() });
+    connected.push({ height: blockHeight(height), hash, header });
   }
   if (fork < chain.tip.height && cursor.work <= chain.tip.work) {
     return refusal(
@@ -193,29 +197,43 @@ function connect(
   }
   const disconnected: BlockHeight[] = [];
   for (let h = chain.tip.height as number; h > fork; h--) disconnected.push(blockHeight(h));
-  const keptBytes = (fork - chain.base.height) * HEADER_BYTES;
-  const all = concatAll([chain.headers.subarray(0, keptBytes), ...connected.map((c) => c.header)]);
   return {
     ok: true,
-    chain: trimmed({ ...chain, headers: all, tip: cursor }),
+    chain: trimmed({ ...chain, pages: pagesWith(chain, fork, fresh), tip: cursor }),
     disconnected,
     connected,
   };
+}
+
+/** The kept headers up to the height of `fork`, and copies of those that follow it. */
+function pagesWith(
+  chain: HeaderChain,
+  fork: number,
+  fresh: readonly Uint8Array[],
+): readonly Uint8Array[] {
+  const count = fork + 1 - chain.pagedFrom;
+  const pages = chain.pages.slice(0, Math.floor(count / PAGE_HEADERS));
+  const begun = chain.pages[pages.length]?.subarray(0, (count % PAGE_HEADERS) * HEADER_BYTES);
+  let taken = PAGE_HEADERS - (count % PAGE_HEADERS);
+  pages.push(concatAll([begun ?? new Uint8Array(0), ...fresh.slice(0, taken)]));
+  for (; taken < fresh.length; taken += PAGE_HEADERS) {
+    pages.push(concatAll(fresh.slice(taken, taken + PAGE_HEADERS)));
+  }
+  return pages;
 }
 
 /** Forgets the oldest headers beyond `maxKept`. */
 function trimmed(chain: HeaderChain): HeaderChain {
   const surplus = keptCount(chain) - chain.maxKept;
   if (surplus <= 0) return chain;
-  return {
-    ...chain,
-    base: checkpointAt(chain, chain.base.height + surplus),
-    headers: chain.headers.slice(surplus * HEADER_BYTES),
-  };
+  const base = checkpointAt(chain, chain.base.height + surplus);
+  const gone = Math.floor((base.height + 1 - chain.pagedFrom) / PAGE_HEADERS);
+  const pagedFrom = chain.pagedFrom + gone * PAGE_HEADERS;
+  return { ...chain, base, pages: chain.pages.slice(gone), pagedFrom };
 }
 
 function keptCount(chain: HeaderChain): number {
-  return chain.headers.length / HEADER_BYTES;
+  return chain.tip.height - chain.base.height;
 }
 
 function isKept(chain: HeaderChain, height: number, header: Uint8Array): boolean {
@@ -264,8 +282,7 @@ function fields(header: Uint8Array): { version: number; time: number; bits: numb
 }
 
 function uint32(bytes: Uint8Array, at: number): number {
-  const byte = (i: number) => bytes[at + i] as number;
-  return (byte(0) | (byte(1) << 8) | (byte(2) << 16) | (byte(3) << 24)) >>> 0;
+  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(at, true);
 }
 
 function refusal(rule: HeaderRule, reason: string, height?: number): HeaderOutcome {

@@ -45,9 +45,8 @@ export function checkOfflineBudget(
       ok: false,
       rule: "offline-blocks",
       reason:
-        `this device has not seen the Bitcoin chain for about ${offlineBlocks} blocks ` +
-        `(${hours(offlineBlocks)}) and takes payments for ${budget.maxOfflineBlocks} at most; ` +
-        "connect it to its gateway",
+        `this device ${unseenFor(state, offlineBlocks)} and takes payments for ` +
+        `${budget.maxOfflineBlocks} blocks at most without it; connect it to its gateway`,
     };
   }
   const unsyncedMsat = state.unsyncedMsat + amountMsat;
@@ -62,6 +61,12 @@ export function checkOfflineBudget(
     };
   }
   return { ok: true, offlineBlocks };
+}
+
+/** Before anything was verified there is the age of the newest header alone; a new device has the first block, which is years old. */
+function unseenFor({ tipVerifiedAtSeconds }: OfflineState, offlineBlocks: number): string {
+  if (tipVerifiedAtSeconds === undefined) return "has not seen the Bitcoin chain since its start";
+  return `has not seen the Bitcoin chain for about ${offlineBlocks} blocks (${hours(offlineBlocks)})`;
 }
 
 /**

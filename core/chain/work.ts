@@ -1,6 +1,8 @@
 /** Targets in compact form, and the work that a target stands for (Bitcoin consensus: arith_uint256, GetBlockProof). */
 import { RETARGET_BLOCKS, TARGET_TIMESPAN_SECONDS } from "./networks.ts";
 
+const HASH_BYTES = 32;
+
 /** The target that `bits` stands for; undefined where the form is negative, zero or beyond 256 bits. */
 export function targetOf(bits: number): bigint | undefined {
   const size = bits >>> 24;
@@ -33,8 +35,11 @@ export function workOf(target: bigint): bigint {
 
 /** A block hash as the number that proof of work compares with the target (little-endian). */
 export function hashToNumber(hash: Uint8Array): bigint {
+  const words = new DataView(hash.buffer, hash.byteOffset, HASH_BYTES);
   let value = 0n;
-  for (let i = hash.length - 1; i >= 0; i--) value = (value << 8n) | BigInt(hash[i] as number);
+  for (let at = HASH_BYTES - 8; at >= 0; at -= 8) {
+    value = (value << 64n) | words.getBigUint64(at, true);
+  }
   return value;
 }
 

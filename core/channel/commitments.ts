@@ -1,5 +1,4 @@
 /** The commitment dance: commitment_signed and revoke_and_ack in both directions (BOLT 2 "Normal Operation"). */
-import { commitmentKeys } from "../keys/derivation.ts";
 import { insertSecret } from "../keys/shachain.ts";
 import type { MessageNamed } from "../messages/message.ts";
 import { receiptHash } from "../payments/receipt.ts";
@@ -16,7 +15,7 @@ import type { Side } from "../transactions/channel-terms.ts";
 import { buildCommitment, type Commitment } from "../transactions/commitment.ts";
 import type { CommitmentKeys, CommitmentSpec } from "../transactions/terms.ts";
 import { archivedBetween } from "./archive.ts";
-import { broadcasterConstants } from "./commitment-cache.ts";
+import { broadcasterConstants, broadcasterKeys } from "./commitment-cache.ts";
 import type { Context } from "./context.ts";
 import type { Draft } from "./draft.ts";
 import { fundingLost } from "./funding.ts";
@@ -48,13 +47,11 @@ export function commitmentOf(
 ): KeyedCommitment {
   const { broadcaster, state, number, point } = request;
   const { terms } = record;
-  const keys = commitmentKeys(context.crypto, {
-    broadcaster: terms[broadcaster].basepoints,
-    countersignatory: terms[broadcaster === "local" ? "remote" : "local"].basepoints,
-    perCommitmentPoint: point,
-  });
-  const spec = commitmentSpec(state, broadcaster, number);
   const { crypto, commitments } = context;
+  const keys =
+    commitments?.keys(crypto, terms, broadcaster, point) ??
+    broadcasterKeys(crypto, terms, broadcaster, point);
+  const spec = commitmentSpec(state, broadcaster, number);
   const side =
     commitments?.of(crypto, terms, broadcaster) ?? broadcasterConstants(crypto, terms, broadcaster);
   const built = buildCommitment(crypto, side.terms, keys, spec, side.constants);

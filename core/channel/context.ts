@@ -65,6 +65,10 @@ export interface Negotiated {
   readonly simpleClose: boolean;
   /** Otherwise the peer would ignore a push, and sign another commitment than we check. */
   readonly pushUpdates: boolean;
+  /** The peer takes part in the routing table of gateways. */
+  readonly routingTable?: boolean;
+  /** The peer keeps a blob for us, and we one for it. */
+  readonly provideStorage?: boolean;
   readonly channelTypes: readonly ChannelType[];
   /** Largest messages that we and the peer take, in bytes. */
   readonly localMaxMessageBytes: number;

@@ -40,7 +40,8 @@ export type Command =
   | { readonly type: "fulfillHtlc"; readonly htlcId: number; readonly preimage: Preimage }
   | { readonly type: "failHtlc"; readonly htlcId: number; readonly reason: Uint8Array }
   | { readonly type: "updateFee"; readonly feeratePerKw: number }
-  | { readonly type: "close"; readonly feeratePerKw: number }
+  /** Of a channel that is not funded yet, `reason` tells why it is given up. */
+  | { readonly type: "close"; readonly feeratePerKw: number; readonly reason?: string }
   | { readonly type: "forceClose" };
 
 export type Input =

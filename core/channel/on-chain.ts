@@ -24,8 +24,15 @@ import type { Draft } from "./draft.ts";
 import { considerReady, fundingConfirmed } from "./funding.ts";
 import type { Input } from "./inputs.ts";
 import { resetSession } from "./proposals.ts";
-import { type ChannelRecord, isOpen, MAX_FACTS, type Phase } from "./record.ts";
-import { commitmentSpec, localState, remoteNextState, remoteState } from "./state.ts";
+import {
+  type ChannelRecord,
+  type Htlc,
+  isOpen,
+  MAX_FACTS,
+  type Phase,
+  type Update,
+} from "./record.ts";
+import { commitmentSpec, localState, offeredHtlcs, remoteNextState, remoteState } from "./state.ts";
 
 const NONE = new Uint8Array(0);
 
@@ -239,26 +246,36 @@ function publish(draft: Draft): void {
 function tellHtlcs(draft: Draft, resolution: Resolution): void {
   const { crypto } = draft.context;
   for (const preimage of resolution.preimages) {
-    const { base } = draft.record;
     const hash = crypto.sha256(preimage);
-    const htlc = base.htlcs.find(
-      (h) => h.offeredByLocal && !h.preimage && equal(h.paymentHash, hash),
-    );
+    const isItsHtlc = (h: Htlc) => h.offeredByLocal && !h.preimage && equal(h.paymentHash, hash);
+    const htlc = offeredHtlcs(draft.record).find(isItsHtlc);
     if (!htlc) continue;
-    const htlcs = base.htlcs.map((h) => (h === htlc ? { ...h, preimage } : h));
-    draft.change({ base: { ...base, htlcs } });
+    keepPreimage(draft, { ...htlc, preimage });
     draft.notify({ type: "htlcFulfilled", htlc, preimage });
   }
   for (const id of resolution.failedHtlcIds) {
-    const { failedOnChain, base, pending } = draft.record;
+    const { failedOnChain } = draft.record;
     if (failedOnChain.includes(id)) continue;
-    const added = [...pending.localSigned, ...pending.localAcked].flatMap((update) =>
-      update.type === "add" ? [update.htlc] : [],
-    );
-    const htlc = [...base.htlcs, ...added].find((h) => h.offeredByLocal && h.id === id);
+    const htlc = offeredHtlcs(draft.record).find((h) => h.id === id);
     if (!htlc || htlc.preimage) continue; // fulfilled off chain, whoever got the output
     draft.change({ failedOnChain: [...failedOnChain, id] });
     const { paymentHash } = htlc;
     draft.notify({ type: "htlcFailed", htlcId: id, paymentHash, reason: new Uint8Array(0) });
   }
+}
+
+/** The peer may claim an HTLC from any commitment that we signed: it is told though nothing of it is in `base` yet. */
+function keepPreimage(draft: Draft, known: Htlc): void {
+  const isIt = (h: Htlc) => h.offeredByLocal && h.id === known.id;
+  const { base, pending } = draft.record;
+  const inUpdate = (update: Update): Update =>
+    update.type === "add" && isIt(update.htlc) ? { type: "add", htlc: known } : update;
+  draft.change({
+    base: { ...base, htlcs: base.htlcs.map((h) => (isIt(h) ? known : h)) },
+    pending: {
+      ...pending,
+      localSigned: pending.localSigned.map(inUpdate),
+      localAcked: pending.localAcked.map(inUpdate),
+    },
+  });
 }

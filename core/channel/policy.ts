@@ -42,7 +42,7 @@ export const devicePolicy: ChannelPolicy = {
   maxAcceptedHtlcs: 30,
   maxFeeratePerKw: 50_000,
   maxDustExposureMsat: milliSatoshi(5_000_000),
-  maxOnionBytes: 0, // it forwards nothing
+  maxOnionBytes: 93, // instructions for itself (core/payments/instructions.ts): it forwards nothing
   maxReasonBytes: 64,
   maxReceiptsAwaited: 64,
   maxArchivedHtlcs: 512,

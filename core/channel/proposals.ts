@@ -2,7 +2,7 @@
 import type { Draft } from "./draft.ts";
 import type { Effect } from "./effects.ts";
 import type { Command } from "./inputs.ts";
-import { type ChannelSession, freshSession, type Update } from "./record.ts";
+import { type ChannelSession, nextSession, type Update } from "./record.ts";
 
 /** The command that led to an update of ours; undefined for resolutions of HTLCs, which are asked for anew. */
 export function commandOf(update: Update): Command | undefined {
@@ -31,5 +31,5 @@ export function forgottenProposals(session: ChannelSession, reason: string): rea
 /** The session begins anew: `connected` where the link stays, though nothing more is negotiated over it. */
 export function resetSession(draft: Draft, reason: string, connected: boolean): void {
   for (const effect of forgottenProposals(draft.session, reason)) draft.emit(effect);
-  draft.session = { ...freshSession, connected };
+  draft.session = nextSession(draft.session, connected);
 }

@@ -179,6 +179,8 @@ export interface ChannelSession {
   readonly remoteProposed: readonly Update[];
   /** The peer's channel_reestablish showed that one of us lost state: nothing is negotiated over this link. */
   readonly peerLost?: boolean | undefined;
+  /** It may be us, by what the peer says and cannot prove: known over later links, until its numbers are ours again. */
+  readonly mayBeOutdated?: boolean | undefined;
   /** closing_complete that we sent and that is unanswered. */
   readonly closingProposed?: ClosingProposal | undefined;
   /** One was sent over this link already: another only where it is asked for. */
@@ -202,3 +204,8 @@ export const freshSession: ChannelSession = {
   remoteProposed: [],
   shutdownSent: false,
 };
+
+/** Of a channel whose link was lost, or comes anew. */
+export function nextSession({ mayBeOutdated }: ChannelSession, connected: boolean): ChannelSession {
+  return { ...freshSession, connected, mayBeOutdated };
+}

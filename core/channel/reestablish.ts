@@ -8,13 +8,13 @@ import { resumeClosing } from "./closing.ts";
 import { acknowledgeReceipts, sendCommitmentSigned, sendReceipt } from "./commitments.ts";
 import type { Draft } from "./draft.ts";
 import { sendChannelReady } from "./funding.ts";
-import { freshSession } from "./record.ts";
+import { nextSession } from "./record.ts";
 import { messageOf, resumeResolutions } from "./updates.ts";
 
 /** A new link to the peer: tell it where we stand. */
 export function connect(draft: Draft): void {
   const { context, record } = draft;
-  draft.session = { ...freshSession, connected: true };
+  draft.session = nextSession(draft.session, true);
   const { terms } = record;
   if (record.phase === "awaiting-funding" && terms.localIsOpener && !record.fundingHeight) {
     // Told again, or a crash at the wrong moment would keep the funding from being broadcast for ever.
@@ -63,7 +63,7 @@ export function receiveReestablish(
   }
   if (weAreOutdated(draft, message) || weMayBeOutdated(draft, message)) return;
   if (peerIsOutdated(draft, message)) return;
-  draft.changeSession({ reestablishReceived: true });
+  draft.changeSession({ reestablishReceived: true, mayBeOutdated: undefined });
   if (record.peerOutdated) draft.change({ peerOutdated: false });
   // The peer's numbers are ours: nothing was lost, as far as anybody but the peer can know.
   if (record.suspect) draft.change({ suspect: undefined });
@@ -104,7 +104,7 @@ function weMayBeOutdated(draft: Draft, message: MessageNamed<"channel_reestablis
   const sent = record.remoteNumber + (record.awaitingRevocation ? 1 : 0);
   const { nextCommitmentNumber } = message;
   if (nextCommitmentNumber <= sent + 1) return false;
-  draft.changeSession({ peerLost: true });
+  draft.changeSession({ peerLost: true, mayBeOutdated: true });
   sayOutdated(draft);
   draft.notify({
     type: "outdated",

@@ -135,6 +135,14 @@ export function allForLocal(record: ChannelRecord, proposed: readonly Update[]):
   ];
 }
 
+/** HTLCs that we offered in any commitment that was signed, until they are irrevocably resolved. */
+export function offeredHtlcs({ base, pending }: ChannelRecord): readonly Htlc[] {
+  const added = [...pending.localSigned, ...pending.localAcked].flatMap((update) =>
+    update.type === "add" ? [update.htlc] : [],
+  );
+  return [...base.htlcs.filter(({ offeredByLocal }) => offeredByLocal), ...added];
+}
+
 /** A state as one side's commitment transaction shows it. */
 export function commitmentSpec(
   state: State,

@@ -33,7 +33,7 @@ import {
 } from "./opening.ts";
 import { forgottenProposals, resetSession } from "./proposals.ts";
 import { receiveUpdate } from "./received-updates.ts";
-import { type ChannelRecord, freshSession, isOpen } from "./record.ts";
+import { type ChannelRecord, freshSession, isOpen, nextSession } from "./record.ts";
 import { connect, receiveReestablish } from "./reestablish.ts";
 import { propose } from "./updates.ts";
 
@@ -43,24 +43,36 @@ export function restored(record: ChannelRecord): Channel {
 }
 
 /**
+ * `updateFollows`: signing waits for the next input, an update of ours, and has one signature for both.
+ *
  * A breach by the peer changes nothing durable: it is told, and the link is closed. Only a deadline, the peer's error, or a
  * person publishes our commitment (rule `honest-peer-never-force-closed`).
  */
-export function transition(context: Context, channel: Channel, input: Input): Transition {
+export function transition(
+  context: Context,
+  channel: Channel,
+  input: Input,
+  updateFollows = false,
+): Transition {
   try {
-    return step(context, channel, input);
+    return step(context, channel, input, updateFollows);
   } catch (cause) {
     if (!(cause instanceof ProtocolViolation)) throw cause;
     return violated(channel, cause);
   }
 }
 
-function step(context: Context, channel: Channel, input: Input): Transition {
+function step(
+  context: Context,
+  channel: Channel,
+  input: Input,
+  updateFollows: boolean,
+): Transition {
   switch (channel.kind) {
     case "opening":
       return stepOpening(context, channel.opening, input);
     case "live":
-      return stepLive(context, channel, input);
+      return stepLive(context, channel, input, updateFollows);
     case "ended":
       return ended(channel.reason, []);
     default:
@@ -70,8 +82,16 @@ function step(context: Context, channel: Channel, input: Input): Transition {
 
 function stepOpening(context: Context, opening: Opening, input: Input): Transition {
   if (input.type === "funded") return funded(context, opening, input);
-  if (input.type === "disconnected" || input.type === "close" || input.type === "forceClose") {
+  if (input.type === "disconnected") {
     return openFailed("the link was lost before the channel was funded: nothing was paid");
+  }
+  if (input.type === "close" || input.type === "forceClose") {
+    const reason = input.type === "close" ? input.reason : undefined;
+    const failed = openFailed(
+      `${reason ?? "it was closed before it was funded"}: nothing was paid`,
+    );
+    // Untold, the peer would keep a place for it as long as the link lasts.
+    return { ...failed, effects: [errorOf(opening, "the channel is given up"), ...failed.effects] };
   }
   if (input.type !== "message") {
     return { channel: { kind: "opening", opening }, effects: [] };
@@ -97,6 +117,13 @@ function openFailed(reason: string): Transition {
   return ended(reason, [{ type: "notify", event: { type: "openFailed", reason } }]);
 }
 
+function errorOf(opening: Opening, data: string): Effect {
+  // From funding_created on the acceptor knows the channel by its final id.
+  const final = opening.step === "funding-sent" && channelIdOf(opening.outpoint);
+  const channelId = final || opening.temporaryChannelId;
+  return { type: "send", message: { type: "error", channelId, data } };
+}
+
 function peerSaid(message: Extract<Message, { type: "error" | "warning" }>): Effect {
   const { type: severity, data: text } = message;
   return { type: "notify", event: { type: "peerSaid", severity, text } };
@@ -106,11 +133,12 @@ function stepLive(
   context: Context,
   channel: Extract<Channel, { kind: "live" }>,
   input: Input,
+  updateFollows: boolean,
 ): Transition {
   const draft = new Draft(context, channel.record, channel.session);
   perform(draft, input);
   if (draft.ended === undefined && draft.session.connected && isOpen(draft.record.phase)) {
-    signWhenDue(draft);
+    if (!updateFollows) signWhenDue(draft);
     advanceClosing(draft);
   }
   return draft.finish();
@@ -180,6 +208,8 @@ function receive(draft: Draft, message: Message): void {
   const reestablishes = message.type === "channel_reestablish";
   // Once a commitment may be on its way to the chain, not one message more may change the record (rule `never-broadcast-revoked`).
   if (!isOpen(phase) && !(phase === "outdated" && reestablishes)) return;
+  // The chain had decided when this link came, and a reorganisation undid that: the next link begins anew.
+  if (draft.session.connected && !draft.session.reestablishSent) return;
   if (reestablishes) {
     receiveReestablish(draft, message);
     return;
@@ -243,6 +273,8 @@ function receiveError(draft: Draft, message: Extract<Message, { type: "error" }>
   if (unfunded && !record.readySent) return;
   // A mutual close is signed: it ends the channel, and our commitment would only compete with it.
   if (hasUsableClose(draft)) return;
+  // Who is ahead of us publishes its own; ours may be one that we revoked and forgot (rule `outdated-never-broadcasts`).
+  if (draft.session.mayBeOutdated) return;
   forceClose(draft, `the peer failed the channel: ${message.data}`);
 }
 
@@ -251,18 +283,14 @@ function violated(channel: Channel, violation: ProtocolViolation): Transition {
   const told: Effect = { type: "notify", event: { type: "violation", tag, text } };
   switch (channel.kind) {
     case "opening": {
-      const { opening } = channel;
-      // From funding_created on the acceptor knows the channel by its final id.
-      const final = opening.step === "funding-sent" && channelIdOf(opening.outpoint);
-      const channelId = final || opening.temporaryChannelId;
-      const error = { type: "error", channelId, data: text } as const;
       const failed = openFailed(text);
-      return { ...failed, effects: [{ type: "send", message: error }, told, ...failed.effects] };
+      const effects = [errorOf(channel.opening, text), told, ...failed.effects];
+      return { ...failed, effects };
     }
     case "live": {
       const { channelId } = channel.record;
       return {
-        channel: { ...channel, session: freshSession },
+        channel: { ...channel, session: nextSession(channel.session, false) },
         effects: [
           ...forgottenProposals(channel.session, "the link was dropped: nothing was paid"),
           { type: "send", message: { type: "warning", channelId, data: text } },

@@ -14,6 +14,7 @@ import type {
 import { equal } from "../primitives/bytes.ts";
 import { unreachable } from "../primitives/errors.ts";
 import type { Basepoints } from "../transactions/terms.ts";
+import { announcementHash } from "./announcement.ts";
 import {
   derivePublicKey,
   deriveRevocationPublicKey,
@@ -123,6 +124,10 @@ export class SeedChannelSigner implements ChannelSigner {
 
   signClosing(sighash: Uint8Array): Signature {
     return this.#crypto.sign(sighash, this.#secrets.funding);
+  }
+
+  signAnnouncement(statement: Uint8Array): Signature {
+    return this.#crypto.sign(announcementHash(this.#crypto, statement), this.#secrets.funding);
   }
 
   signClaim(key: ClaimKey, sighash: Uint8Array): Signature {

@@ -70,12 +70,18 @@ export interface CommitmentKeySource {
   readonly perCommitmentPoint: PerCommitmentPoint;
 }
 
+/** Keys that can be computed before anybody reads them. */
+export interface EarlyCommitmentKeys extends CommitmentKeys {
+  /** Computes one that every commitment needs; false: all of these are there. */
+  deriveOne(): boolean;
+}
+
 /** Each key is computed when it is first read: a commitment without HTLCs costs no HTLC keys. */
-export function commitmentKeys(crypto: Crypto, source: CommitmentKeySource): CommitmentKeys {
+export function commitmentKeys(crypto: Crypto, source: CommitmentKeySource): EarlyCommitmentKeys {
   return new DerivedCommitmentKeys(crypto, source);
 }
 
-class DerivedCommitmentKeys implements CommitmentKeys {
+class DerivedCommitmentKeys implements EarlyCommitmentKeys {
   readonly #crypto: Crypto;
   readonly #source: CommitmentKeySource;
   #revocation: PublicKey | undefined;
@@ -118,6 +124,13 @@ class DerivedCommitmentKeys implements CommitmentKeys {
 
   get countersignatoryPaymentPubkey(): PublicKey {
     return this.#source.countersignatory.paymentBasepoint;
+  }
+
+  deriveOne(): boolean {
+    if (this.#revocation === undefined) void this.revocationPubkey;
+    else if (this.#delayed === undefined) void this.broadcasterDelayedPubkey;
+    else return false;
+    return true;
   }
 
   #derive(basepoint: PublicKey): PublicKey {

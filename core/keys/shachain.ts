@@ -13,6 +13,8 @@ import { equalConstantTime } from "../primitives/bytes.ts";
 import { assert, demand } from "../primitives/errors.ts";
 
 const INDEX_BITS = 48;
+/** Bit operations on numbers end at 32. */
+const HALF_BITS = 24;
 const SECRET_BYTES = 32;
 const COUNT_BYTES = 6;
 
@@ -32,27 +34,39 @@ export function generateFromSeed(crypto: Crypto, seed: Uint8Array, index: number
  */
 export class SecretGenerator {
   readonly #crypto: Crypto;
-  /** `#path[b]` is the value when bits 47 … b of `#index` are done; `#path[48]` is the seed. */
-  readonly #path: Uint8Array[];
-  #index = 0;
+  /** At `b · 32` the value when bits 47 … b of the index are done; at the end, as number 48, the seed. */
+  readonly #path: Uint8Array;
+  /** The upper and the lower half of the index. */
+  #high = 0;
+  #low = 0;
 
   constructor(crypto: Crypto, seed: Uint8Array) {
     assert(seed.length === SECRET_BYTES, "the seed of per-commitment secrets has 32 bytes");
     this.#crypto = crypto;
     // Index 0 has no bit set: every value on its path is the seed.
-    this.#path = new Array<Uint8Array>(INDEX_BITS + 1).fill(seed.slice());
+    this.#path = new Uint8Array((INDEX_BITS + 1) * SECRET_BYTES);
+    for (let bit = 0; bit <= INDEX_BITS; bit++) this.#path.set(seed, bit * SECRET_BYTES);
   }
 
   secret(number: CommitmentNumber): SecretKey {
     const index = secretIndex(number);
-    let bit = INDEX_BITS;
-    while (bit > 0 && bitOf(index, bit - 1) === bitOf(this.#index, bit - 1)) bit--;
-    for (bit--; bit >= 0; bit--) {
-      const above = this.#path[bit + 1] as Uint8Array;
-      this.#path[bit] = bitOf(index, bit) === 1 ? flipAndHash(this.#crypto, above, bit) : above;
+    const high = Math.floor(index / 2 ** HALF_BITS);
+    const low = index % 2 ** HALF_BITS;
+    const others = high ^ this.#high;
+    const from = others === 0 ? length(low ^ this.#low) : HALF_BITS + length(others);
+    for (let bit = from - 1; bit >= 0; bit--) {
+      const above = this.#value(bit + 1);
+      const isSet = (bit < HALF_BITS ? low >>> bit : high >>> (bit - HALF_BITS)) & 1;
+      const value = isSet === 1 ? flipAndHash(this.#crypto, above, bit) : above;
+      this.#path.set(value, bit * SECRET_BYTES);
     }
-    this.#index = index;
-    return secretKey((this.#path[0] as Uint8Array).slice());
+    this.#high = high;
+    this.#low = low;
+    return secretKey(this.#value(0));
+  }
+
+  #value(bit: number): Uint8Array {
+    return this.#path.slice(bit * SECRET_BYTES, (bit + 1) * SECRET_BYTES);
   }
 }
 
@@ -167,9 +181,14 @@ function flipAndHash(crypto: Crypto, value: Uint8Array, bit: number): Uint8Array
   return crypto.sha256(flipped);
 }
 
-/** Indices have 48 bits; bit operations on numbers end at 32. */
 function bitOf(index: number, bit: number): number {
-  return bit < 24 ? (index >>> bit) & 1 : (Math.floor(index / 2 ** 24) >>> (bit - 24)) & 1;
+  if (bit < HALF_BITS) return (index >>> bit) & 1;
+  return (Math.floor(index / 2 ** HALF_BITS) >>> (bit - HALF_BITS)) & 1;
+}
+
+/** Bits up to the highest that is set. */
+function length(half: number): number {
+  return 32 - Math.clz32(half);
 }
 
 function trailingZeros(index: number): number {

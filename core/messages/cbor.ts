@@ -1,5 +1,5 @@
 /** CBOR in its deterministic encoding, cut down to what picobolt uses (RFC 8949 §4.2.1): encoder and strict decoder. */
-import { compare, plain } from "../primitives/bytes.ts";
+import { compare, copyOf, plain } from "../primitives/bytes.ts";
 import { assert, demand, ProtocolViolation } from "../primitives/errors.ts";
 import type { CborValue } from "./schema.ts";
 import { decodeUtf8, encodeUtf8, utf8Length } from "./utf8.ts";
@@ -32,7 +32,7 @@ const INITIAL_BYTES = 256;
 
 /** Encodes into bytes of its own; a value outside the data model is our bug (AssertionError). */
 export function encodeCbor(value: CborValue): Uint8Array {
-  return new CborEncoder().encode(value).slice();
+  return copyOf(new CborEncoder().encode(value));
 }
 
 /**
@@ -65,7 +65,8 @@ export class CborSequence {
   /** @throws ProtocolViolation as `decodeCbor` does. */
   next(): CborValue {
     const { maxBytes } = this.limits;
-    demand(this.bytes.length <= maxBytes, "cbor-too-large", `more than ${maxBytes} bytes`);
+    const fits = this.bytes.length <= maxBytes;
+    if (!fits) demand(false, "cbor-too-large", `more than ${maxBytes} bytes`);
     return this.decoder.next();
   }
 }
@@ -109,7 +110,10 @@ export class CborEncoder {
   }
 
   private value(value: CborValue, depth: number): void {
-    if (typeof value === "number") this.integer(value);
+    // Most numbers are small: counts, ids, versions.
+    if (typeof value === "number" && value >= 0 && (value | 0) === value)
+      this.head(UNSIGNED, value);
+    else if (typeof value === "number") this.integer(value);
     else if (typeof value === "string") this.text(value);
     else if (typeof value === "boolean") this.single(value ? TRUE : FALSE);
     else if (value === null) this.single(NULL);
@@ -121,7 +125,7 @@ export class CborEncoder {
     value: readonly CborValue[] | ReadonlyMap<number | string, CborValue>,
     depth: number,
   ): void {
-    assert(depth <= MAX_CBOR_DEPTH, `CBOR value deeper than ${MAX_CBOR_DEPTH}`);
+    if (depth > MAX_CBOR_DEPTH) assert(false, `CBOR value deeper than ${MAX_CBOR_DEPTH}`);
     if (value instanceof Map) this.map(value, depth);
     else {
       assert(Array.isArray(value), "not a CBOR value of picobolt");
@@ -135,7 +139,7 @@ export class CborEncoder {
   }
 
   private integer(value: number): void {
-    assert(Number.isSafeInteger(value), `not a safe integer: ${value}`);
+    if (!Number.isSafeInteger(value)) assert(false, `not a safe integer: ${value}`);
     if (value >= 0) this.head(UNSIGNED, value);
     else this.head(NEGATIVE, -1 - value);
   }
@@ -178,13 +182,17 @@ export class CborEncoder {
 
   /** Major type and argument in the shortest form. */
   private head(major: number, argument: number): void {
-    this.reserve(9);
+    const { at } = this;
+    if (at + 9 > this.buffer.length) this.reserve(9);
     const { buffer } = this;
     const top = major << 5;
-    if (argument < 24) buffer[this.at++] = top | argument;
-    else if (argument < 0x100) {
-      buffer[this.at++] = top | 24;
-      buffer[this.at++] = argument;
+    if (argument < 24) {
+      buffer[at] = top | argument;
+      this.at = at + 1;
+    } else if (argument < 0x100) {
+      buffer[at] = top | 24;
+      buffer[at + 1] = argument;
+      this.at = at + 2;
     } else if (argument < 0x1_0000) {
       buffer[this.at++] = top | 25;
       buffer[this.at++] = argument >> 8;
@@ -292,7 +300,7 @@ class Decoder {
   /** An array or map with `items` data items inside; each of them takes at least a byte. */
   private enter(items: number, depth: number): void {
     const { maxDepth, maxItems } = this.limits;
-    demand(depth <= maxDepth, "cbor-too-deep", `nested deeper than ${maxDepth}`);
+    if (depth > maxDepth) demand(false, "cbor-too-deep", `nested deeper than ${maxDepth}`);
     demand(this.items + items <= maxItems, "cbor-too-many-items", "too many data items");
     demand(items <= this.bytes.length - this.at, "cbor-truncated", "the data item is cut short");
   }

@@ -21,14 +21,21 @@ const MAX_MESSAGE_DEPTH = 4;
 interface Definition {
   readonly number: number;
   readonly name: MessageType;
-  readonly fields: readonly (readonly [name: string, where: string, field: Field<unknown>])[];
+  readonly fields: readonly DefinedField[];
+}
+
+interface DefinedField {
+  readonly name: string;
+  /** For people. */
+  readonly where: string;
+  readonly of: Field<unknown>;
 }
 
 const definitions: readonly Definition[] = messageDefinitions.map(({ number, name, fields }) => ({
   number,
   name,
   fields: Object.entries(fields).map(
-    ([field, of]) => [field, `${name}.${field}`, of as Field<unknown>] as const,
+    ([field, of]): DefinedField => ({ name: field, where: `${name}.${field}`, of }),
   ),
 }));
 const byName: ReadonlyMap<string, Definition> = new Map(definitions.map((d) => [d.name, d]));
@@ -49,9 +56,11 @@ export function messageItems(message: Message): CborValue[] {
   assert(definition !== undefined, `no such message: ${message.type}`);
   const values = message as unknown as Readonly<Record<string, unknown>>;
   const items: CborValue[] = [definition.number];
+  const { fields } = definition;
   let length = 1;
-  for (const [name, , field] of definition.fields) {
-    items.push(field.encode(values[name]));
+  for (let i = 0; i < fields.length; i++) {
+    const { name, of } = fields[i] as DefinedField;
+    items.push(of.encode(values[name]));
     if (values[name] !== undefined) length = items.length;
   }
   items.length = length;
@@ -79,12 +88,12 @@ export function messageOfItems(items: CborValue): Message | UnknownMessage {
     return { type: "unknown", number };
   }
   const message: Record<string, unknown> = { type: definition.name };
-  let at = 1;
-  for (const [name, where, field] of definition.fields) {
-    const item: CborValue | undefined = items[at++];
-    demand(item !== undefined || field.optional, where, "is missing");
-    if (item !== undefined) message[name] = field.decode(item, where);
-    else message[name] = undefined;
+  const { fields } = definition;
+  for (let i = 0; i < fields.length; i++) {
+    const { name, where, of } = fields[i] as DefinedField;
+    const item: CborValue | undefined = items[i + 1];
+    demand(item !== undefined || of.optional, where, "is missing");
+    message[name] = item === undefined ? undefined : of.decode(item, where);
   }
   return message as unknown as Message;
 }

@@ -10,6 +10,8 @@ export const Feature = {
   anchors: 22,
   shutdownAnysegwit: 26,
   zeroFeeCommitments: 40,
+  /** Keeps a blob for peers that have a channel with it. */
+  provideStorage: 42,
   channelType: 44,
   scidAlias: 46,
   zeroconf: 50,
@@ -18,6 +20,8 @@ export const Feature = {
   pushUpdates: 210,
   /** picobolt: a channel reserve of zero is accepted. */
   zeroReserve: 212,
+  /** picobolt: keeps the table of channels between gateways and tells it. */
+  routingTable: 214,
 } as const;
 export type FeatureName = keyof typeof Feature;
 

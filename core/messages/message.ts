@@ -1,9 +1,12 @@
 /** The closed list of messages, and their types. */
 import { adminMessages } from "./admin.ts";
 import { channelMessages } from "./channel.ts";
+import { routingMessages } from "./routing.ts";
 import type { MessageOf } from "./schema.ts";
 import { serviceMessages } from "./service.ts";
 import { setupMessages } from "./setup.ts";
+import { storageMessages } from "./storage.ts";
+import { towerMessages } from "./tower.ts";
 import { updateMessages } from "./update.ts";
 
 export const messageDefinitions = [
@@ -12,6 +15,9 @@ export const messageDefinitions = [
   ...updateMessages,
   ...serviceMessages,
   ...adminMessages,
+  ...towerMessages,
+  ...routingMessages,
+  ...storageMessages,
 ] as const;
 
 export type Message = MessageOf<(typeof messageDefinitions)[number]>;

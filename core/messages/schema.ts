@@ -81,7 +81,8 @@ function uint<T extends number>(min: number, max: number, cddl: string): Field<T
     shape: { kind: "uint", min, max },
     decode(value, where) {
       demand(typeof value === "number", where, "must be an unsigned integer");
-      demand(value >= min && value <= max, where, `must be ${min} to ${max}, is ${value}`);
+      const isIn = value >= min && value <= max;
+      if (!isIn) demand(false, where, `must be ${min} to ${max}, is ${value}`);
       return value as T;
     },
     encode: (value) => value,
@@ -108,11 +109,8 @@ function byteString<T extends Uint8Array>(
     decode(value, where) {
       demand(value instanceof Uint8Array, where, "must be a byte string");
       const { length } = value;
-      demand(
-        length >= min && length <= max,
-        where,
-        `must have ${min} to ${max} bytes, has ${length}`,
-      );
+      const isIn = length >= min && length <= max;
+      if (!isIn) demand(false, where, `must have ${min} to ${max} bytes, has ${length}`);
       return brandOf(value);
     },
     encode: (value) => value,
@@ -164,16 +162,26 @@ export const flag: Field<boolean> = {
   encode: (value) => value,
 };
 
+/** Filled at once: XS would make a longer array for each item. */
+function listOf(length: number): CborValue[] {
+  return new Array<CborValue>(length).fill(null);
+}
+
 export function list<T>(of: Field<T>, max: number): Field<readonly T[]> {
   return {
     cddl: `[0*${max} ${of.cddl}]`,
     shape: { kind: "list", of, max },
     decode(value, where) {
       demand(Array.isArray(value), where, "must be an array");
-      demand(value.length <= max, where, `must have at most ${max} items, has ${value.length}`);
+      const { length } = value;
+      if (length > max) demand(false, where, `must have at most ${max} items, has ${length}`);
       return value.map((item: CborValue, i) => of.decode(item, `${where}[${i}]`));
     },
-    encode: (items) => items.map((item) => of.encode(item)),
+    encode(items) {
+      const out = listOf(items.length);
+      for (let i = 0; i < items.length; i++) out[i] = of.encode(items[i] as T);
+      return out;
+    },
   };
 }
 
@@ -182,19 +190,28 @@ export function group<F extends Fields>(
   name: string,
   fields: F,
 ): Field<{ readonly [K in keyof F]: F[K] extends Field<infer T> ? T : never }> {
-  const entries = Object.entries(fields);
+  // By index, in the loops below: a device's interpreter pays for pairs that are taken apart.
+  const keys = Object.keys(fields);
+  const all = Object.values(fields);
+  const count = keys.length;
   return {
     cddl: name,
     shape: { kind: "group", name, fields },
     decode(value, where) {
-      demand(Array.isArray(value) && value.length === entries.length, where, `must be ${name}`);
+      demand(Array.isArray(value) && value.length === count, where, `must be ${name}`);
       const out: Record<string, unknown> = {};
-      entries.forEach(([key, field], i) => {
-        out[key] = field.decode(value[i] as CborValue, `${where}.${key}`);
+      keys.forEach((key, i) => {
+        out[key] = (all[i] as Field<unknown>).decode(value[i] as CborValue, `${where}.${key}`);
       });
       return out as never;
     },
-    encode: (item) => entries.map(([key, field]) => field.encode(item[key as keyof F])),
+    encode(item) {
+      const out = listOf(count);
+      for (let i = 0; i < count; i++) {
+        out[i] = (all[i] as Field<unknown>).encode(item[keys[i] as keyof F]);
+      }
+      return out;
+    },
   };
 }
 

@@ -11,6 +11,7 @@ import {
   message,
   optional,
   paymentHashField,
+  point,
   safeUint,
   text,
   txidField,
@@ -192,6 +193,27 @@ export const invoice = message(32837, "invoice", {
   paymentHash: paymentHashField,
   cltvExpiryDelta: u16,
 });
+/** Characters of an invoice that a device writes: with the longest description, and one gateway that leads there. */
+const MAX_INVOICE_TEXT = 800;
+/**
+ * Asks a machine for a BOLT 11 invoice. Where `payee` names another node than the one that hears this, that one asks it
+ * and passes on what it says: who is asked can refuse and delay, and is found out where it writes another invoice.
+ */
+export const bolt11Request = message(32847, "bolt11_request", {
+  request: safeUint,
+  payee: optional(point),
+  product: optional(u16),
+  /** Where no product says it. */
+  amountMsat: optional(amountMsat),
+  /** In place of the machine's own words: SHA-256 of a description that the payer has. */
+  descriptionHash: optional(bytes(32, 32)),
+});
+/** The answer: an invoice, or why there is none. */
+export const bolt11 = message(32849, "bolt11", {
+  request: safeUint,
+  invoice: optional(text(MAX_INVOICE_TEXT)),
+  note: optional(text(96)),
+});
 /** Payee → payer: what became of a paid reference. */
 export const delivery = message(32839, "delivery", {
   reference: bytes(16, 32),
@@ -221,6 +243,8 @@ export const serviceMessages = [
   meterStop,
   invoiceRequest,
   invoice,
+  bolt11Request,
+  bolt11,
   delivery,
   deliveryRequest,
 ] as const;

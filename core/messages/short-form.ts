@@ -34,9 +34,11 @@ const withChannel: ReadonlySet<number> = new Set(
 
 /** One direction of one session. The writer's and the reader's are alike after each message. */
 class Memory {
-  private readonly places: Place[] = [];
+  private places: readonly Place[] = [];
   private oldest = 0;
   private last: Place | undefined;
+  /** The session's other direction, which speaks of the same channels: an id that it has is kept once. */
+  twin: Memory | undefined;
 
   /** The channel of the message before. */
   get lastPlace(): Place {
@@ -70,10 +72,13 @@ class Memory {
   }
 
   private add(id: Uint8Array): Place {
-    const place: Place = { id: new Uint8Array(id), nextPush: -1, nextReceipt: -1 };
-    if (this.places.length < MAX_REMEMBERED_CHANNELS) this.places.push(place);
-    else {
-      this.places[this.oldest] = place;
+    const known = this.twin?.places.find((one) => equal(one.id, id));
+    const place: Place = { id: known?.id ?? new Uint8Array(id), nextPush: -1, nextReceipt: -1 };
+    if (this.places.length < MAX_REMEMBERED_CHANNELS) {
+      // Most sessions have one channel: the list takes no more room than for what it holds.
+      this.places = this.places.concat(place);
+    } else {
+      this.places = this.places.map((one, i) => (i === this.oldest ? place : one));
       this.oldest = (this.oldest + 1) % MAX_REMEMBERED_CHANNELS;
     }
     this.last = place;
@@ -83,7 +88,7 @@ class Memory {
 
 /** Shortens the messages of one direction, in the order in which they leave. */
 export class MessageShortener {
-  private readonly memory = new Memory();
+  readonly memory = new Memory();
 
   shorten(message: Message): CborValue[] {
     const items = messageItems(message);
@@ -106,7 +111,9 @@ function shortened(
   channel: CborValue,
 ): CborValue[] {
   const type = shortNumber(number);
-  const [, , first = null, second = null, third = null] = items;
+  const first = items[2] ?? null;
+  const second = items[3] ?? null;
+  const third = items[4] ?? null;
   switch (number) {
     case commitmentSigned.number: {
       const none = Array.isArray(second) && second.length === 0;
@@ -139,6 +146,13 @@ function shortened(
 export class MessageExpander {
   private readonly memory = new Memory();
 
+  /** `other`: the same session's other direction. */
+  constructor(other?: MessageShortener) {
+    if (!other) return;
+    this.memory.twin = other.memory;
+    other.memory.twin = this.memory;
+  }
+
   /** @throws ProtocolViolation `packet.…` or `message-form` */
   expand(short: CborValue): CborValue {
     demand(Array.isArray(short), "message-form", "a message is an array");
@@ -153,7 +167,10 @@ export class MessageExpander {
 
   private expanded(number: number, items: CborValue[]): CborValue[] {
     const { memory } = this;
-    const [, first = null, second, third, fourth] = items;
+    const first = items[1] ?? null;
+    const second = items[2];
+    const third = items[3];
+    const fourth = items[4];
     switch (number) {
       case commitmentSigned.number: {
         const { id } = memory.read(second);

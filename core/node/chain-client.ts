@@ -19,11 +19,12 @@ import { HEADERS_PER_SUBSCRIPTION, PUBLISH_NEEDS } from "../messages/service.ts"
 import type { Outpoint } from "../ports/chain.ts";
 import type { Crypto } from "../ports/crypto.ts";
 import { type BlockHeight, blockHeight, type ChannelId, satoshi } from "../primitives/brands.ts";
-import { equal, toHex } from "../primitives/bytes.ts";
+import { copyOf, equal, toHex } from "../primitives/bytes.ts";
 import { demand } from "../primitives/errors.ts";
 import { outpointKey, parseTransaction, transactionId } from "../transactions/transaction.ts";
 import type { Node } from "./node.ts";
 import type { NodeChain } from "./options.ts";
+import { type Proof, WaitingProofs } from "./waiting-proofs.ts";
 
 export interface ChainClientOptions {
   readonly crypto: Crypto;
@@ -53,9 +54,6 @@ export interface ChainClientEvents {
 
 /** Outpoints that one device watches. */
 export const MAX_WATCHED = 1024;
-/** Proofs that wait for their header, and their bytes. */
-const MAX_WAITING = 32;
-const MAX_WAITING_BYTES = 32_768;
 /** Headers asked for again below the tip, so that a fork connects. */
 const OVERLAP_HEADERS = 6;
 /** A stored checkpoint lies so deep that every reorganisation which can be followed connects to it or above. */
@@ -65,12 +63,10 @@ export const CHECKPOINT_EVERY = 12;
 /** Satoshi per 1000 weight: what a gateway says beyond it would only burn the device's coins (500 sat per virtual byte). */
 const MAX_FEERATE_PER_KW = 125_000;
 
-type Proof = MessageNamed<"chain_transaction">;
-
 export class ChainClient implements NodeChain {
   private chain: HeaderChain;
   private readonly watched = new Map<string, MessageNamed<"chain_watch">>();
-  private waiting: Proof[] = [];
+  private readonly waiting = new WaitingProofs();
   /** Heights by txid: the gateway may tell a proof again for each outpoint that it concerns. */
   private readonly proven = new Map<string, number>();
   /** Headers of a branch that is valid, and has no more work than ours so far: the rest of it may come. */
@@ -248,7 +244,7 @@ export class ChainClient implements NodeChain {
     const { headers: packed, tipHeight, feeratesPerKw, fromHeight } = message;
     demand(packed.length % 80 === 0, "chain_headers.headers", "must be whole headers of 80 bytes");
     const headers = [...this.forkBefore(packed)];
-    for (let at = 0; at < packed.length; at += 80) headers.push(packed.slice(at, at + 80));
+    for (let at = 0; at < packed.length; at += 80) headers.push(packed.subarray(at, at + 80));
     const { crypto, nowSeconds } = this.options;
     const outcome = extendHeaderChain(crypto, this.chain, headers, nowSeconds?.());
     this.fork = [];
@@ -256,7 +252,7 @@ export class ChainClient implements NodeChain {
       this.node?.setFeerates(bounded(feeratesPerKw));
       if (outcome.connected.length > 0) this.extended(outcome, tipHeight);
     } else if (outcome.rule === "less-work" && headers.length <= this.chain.maxKept) {
-      this.fork = headers;
+      this.fork = headers.map(copyOf);
     } else {
       this.unconnected(outcome.rule === "unconnected", fromHeight, outcome.reason);
       return;
@@ -319,53 +315,49 @@ export class ChainClient implements NodeChain {
   }
 
   private receiveTransaction(message: Proof): void {
-    if (message.height > this.chain.tip.height) this.wait(message);
-    else if (this.prove(message)) this.node?.reconsider();
-  }
-
-  /** The oldest give way: a gateway that sends too many keeps only its own proofs from us. */
-  private wait(proof: Proof): void {
-    if (this.waiting.some(({ raw }) => equal(raw, proof.raw))) {
-      this.waiting = this.waiting.filter(({ raw }) => !equal(raw, proof.raw));
-    }
-    this.waiting = [...this.waiting, proof].slice(-MAX_WAITING);
-    const bytes = () => this.waiting.reduce((sum, { raw }) => sum + raw.length, 0);
-    while (this.waiting.length > 1 && bytes() > MAX_WAITING_BYTES) this.waiting.shift();
+    const isEarly = message.height > this.chain.tip.height;
+    const outcome = isEarly ? "early" : this.prove(message);
+    if (outcome === "learnt") this.node?.reconsider();
+    if (outcome === "learnt" || outcome === "nothing new") return;
+    // Perhaps the branch it stands on is still on its way: its headers connect once they carry more work than ours.
+    this.waiting.add(message);
   }
 
   /** Proofs whose header has come by now. */
   private proveWaiting(): void {
-    const isReady = ({ height }: Proof) => height <= this.chain.tip.height;
-    const ready = this.waiting.filter(isReady);
-    this.waiting = this.waiting.filter((proof) => !isReady(proof));
-    for (const proof of ready) this.prove(proof);
+    for (const proof of this.waiting.take(this.chain.tip.height)) {
+      const outcome = this.prove(proof);
+      if (outcome === "learnt" || outcome === "nothing new") continue;
+      const { height } = proof;
+      const reason = `a transaction that is not in block ${height}: ${outcome.notInBlock}`;
+      this.options.events.onRefused(reason);
+    }
   }
 
-  /** True where the node learnt something. */
-  private prove({ raw, height, index, branch }: Proof): boolean {
+  /** The node is told of what it did not know. */
+  private prove(proof: Proof): "learnt" | "nothing new" | { readonly notInBlock: string } {
+    const { raw, height, index, branch } = proof;
     const { crypto, events } = this.options;
     const transaction = parseTransaction(raw);
     const txid = transactionId(crypto, transaction);
     const id = toHex(txid.slice().reverse());
-    if (this.proven.get(id) === height || !this.isWatched(transaction, txid)) return false;
+    if (!this.isWatched(transaction, txid)) return "nothing new";
     const header = headerAt(this.chain, height);
     if (!header) {
       if (!this.isKnown(txid)) {
         events.onRefused(`a proof for block ${height}, which is too old to be checked here`);
       }
-      return false;
+      return "nothing new";
     }
     const outcome = verifyInclusion(crypto, { raw, index, branch, header });
-    if (!outcome.ok) {
-      events.onRefused(`a transaction that is not in block ${height}: ${outcome.reason}`);
-      return false;
-    }
+    if (!outcome.ok) return { notInBlock: outcome.reason };
+    if (this.proven.get(id) === height) return "nothing new";
     this.proven.delete(id);
     this.proven.set(id, height);
     if (this.proven.size > MAX_WATCHED) this.proven.delete(this.proven.keys().next().value ?? id);
     this.node?.transactionConfirmed(raw, blockHeight(height));
     events.onProven(id, blockHeight(height));
-    return true;
+    return "learnt";
   }
 
   /** It creates or spends what this device asked for: nothing else is worth the work. */

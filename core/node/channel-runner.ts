@@ -1,23 +1,25 @@
 /** Runs one channel: one input at a time, the record durable before any effect is performed (DESIGN §3 "The core"). */
-
 import type { ArchivedHtlc, Claim } from "../chain/monitor/watched.ts";
 import { decodeArchived } from "../channel/archive.ts";
-import { CommitmentCache } from "../channel/commitment-cache.ts";
+import type { CommitmentCache } from "../channel/commitment-cache.ts";
 import type { ChannelPolicy, Context } from "../channel/context.ts";
 import type { Channel, Transition } from "../channel/draft.ts";
 import type { ChannelEvent, Effect } from "../channel/effects.ts";
 import type { Input } from "../channel/inputs.ts";
 import { commandOf } from "../channel/proposals.ts";
-import type { ChannelRecord, Update } from "../channel/record.ts";
+import type { Update } from "../channel/record.ts";
 import { transition } from "../channel/transition.ts";
 import type { Message } from "../messages/message.ts";
 import { countPayments, paymentsFault } from "../payments/push.ts";
 import type { Outpoint } from "../ports/chain.ts";
-import type { ChannelSigner } from "../ports/signer.ts";
+import type { Crypto } from "../ports/crypto.ts";
+import type { ChannelSigner, NodeSigner } from "../ports/signer.ts";
 import type { CommitOutcome, Store } from "../ports/store.ts";
 import { type ChannelId, commitmentNumber, type PublicKey } from "../primitives/brands.ts";
-import { fateOf, isCommand } from "./halted.ts";
-import { ReferenceSet } from "./reference-set.ts";
+import { Burst } from "./burst.ts";
+import { endsChannel, fateOf, isCommand, isOfLink, isVital, withoutLink } from "./halted.ts";
+import { HeldChannel, type RunnerStart } from "./held-channel.ts";
+import { isKnownReference, ProposedReferences, withDuplicates } from "./known-reference.ts";
 import { storeChange } from "./store-change.ts";
 
 /** Messages and commands that may wait for one channel; a peer that sends faster is disconnected (rule `bounded`). */
@@ -26,7 +28,11 @@ export const MAX_QUEUED_INPUTS = 8192;
 /** What a channel's effects are performed with; the node provides it. */
 export interface RunnerHost {
   readonly store: Store;
-  readonly options: { readonly policy: Pick<ChannelPolicy, "maxArchivedHtlcs"> };
+  readonly options: {
+    readonly policy: Pick<ChannelPolicy, "maxArchivedHtlcs">;
+    /** Makes a channel's signer anew when it is needed again. */
+    readonly signer: NodeSigner;
+  };
   /** The context as of now. */
   context(runner: ChannelRunner, archive: readonly ArchivedHtlc[]): Context;
   /** What `work` sends to the channel's peer may leave as one packet once it is done. */
@@ -43,33 +49,26 @@ export interface RunnerHost {
   halted(runner: ChannelRunner, cause: unknown): void;
 }
 
-export interface RunnerStart {
-  readonly id: ChannelId;
-  readonly remoteNodeId: PublicKey;
-  readonly signer: ChannelSigner;
-  readonly channel: Channel;
-  readonly archive?: readonly Uint8Array[];
-}
-
 const NO_DUPLICATES: CommitOutcome = { duplicateCredits: [] };
 
 export class ChannelRunner {
   private queue: Input[] = [];
-  readonly commitments = new CommitmentCache();
+  private readonly held: HeldChannel;
+  /** Our newest per-commitment point that was derived ahead. */
+  private pointsUpTo = 0;
   private busy = false;
+  private working: Input | undefined;
   private stopped = false;
   /** Ends of links in the queue: whatever is sent before they are worked on would reach a newer link. */
   private linksLost = 0;
   /** What came since the channel halted, and before it commands whose fate the store knows. */
   private left: Input[] = [];
-  /** References that were proposed in this session and are not yet signed. */
-  private proposed: ReferenceSet | undefined;
+  private readonly proposed = new ProposedReferences();
+  private readonly burst = new Burst();
 
   /** The temporary id until the channel is funded. */
   id: ChannelId;
-  readonly remoteNodeId: PublicKey;
-  readonly signer: ChannelSigner;
-  private current: Channel;
+  remoteNodeId: PublicKey;
   /** What the last input made of it, durable or not. */
   private attempted: Channel;
   private readonly archive: Uint8Array[];
@@ -80,15 +79,48 @@ export class ChannelRunner {
   ) {
     this.id = start.id;
     this.remoteNodeId = start.remoteNodeId;
-    this.signer = start.signer;
-    this.current = start.channel;
+    this.held = new HeldChannel(start, host.options.signer);
     this.attempted = start.channel;
     this.archive = [...(start.archive ?? [])];
-    if (start.channel.kind === "live") this.tellSigner(start.channel.record);
   }
 
   get channel(): Channel {
-    return this.current;
+    return this.held.channel;
+  }
+
+  get signer(): ChannelSigner {
+    this.wake();
+    return this.held.signer;
+  }
+
+  get commitments(): CommitmentCache {
+    return this.held.commitments;
+  }
+
+  get isResting(): boolean {
+    return this.held.isResting;
+  }
+
+  /** Rests where nothing happened since it was last asked. */
+  rest(): void {
+    const { busy, stopped, linksLost, proposed, held } = this;
+    const isUsed = busy || stopped || linksLost > 0 || !proposed.isEmpty;
+    const waits = this.queue.length + this.left.length > 0 || this.attempted !== held.current;
+    held.rest(isUsed || waits);
+    if (!held.isResting) return;
+    this.attempted = held.current;
+    // Without the room that they once needed.
+    this.queue = [];
+    this.left = [];
+  }
+
+  private wake(): void {
+    if (this.held.wake()) this.attempted = this.held.current;
+  }
+
+  /** Thousands of channels hear of each block: it is nothing to one that has nothing under way. */
+  private isNothing(input: Input): boolean {
+    return this.isIdle && !this.stopped && this.held.isNothing(input);
   }
 
   get isHalted(): boolean {
@@ -99,14 +131,50 @@ export class ChannelRunner {
     return !this.busy && this.queue.length === 0;
   }
 
+  /** It has worked on all that it was told of the chain; under load it may never be idle. */
+  get isAbreastOfChain(): boolean {
+    return this.isIdle || ![this.working, ...this.queue].some((one) => one && endsChannel(one));
+  }
+
+  private get current(): Channel {
+    return this.held.current;
+  }
+
+  private set current(channel: Channel) {
+    this.held.current = channel;
+  }
+
   /** The final id as soon as there is a record, also where storing it failed. */
   get storedId(): ChannelId {
     const { attempted } = this;
     return attempted.kind === "live" ? attempted.record.channelId : this.id;
   }
 
+  /**
+   * Derives one key of the next commitments, which depend on no payment: for when there is nothing else to do. It
+   * changes no result, only when the work is done. False: none is left.
+   */
+  workAhead(crypto: Crypto): boolean {
+    const { current, signer, commitments } = this;
+    if (!this.isIdle || this.stopped || current.kind !== "live") return false;
+    const { phase, terms, localNumber, remoteNextPoint, awaitingRevocation } = current.record;
+    if (phase !== "normal") return false;
+    if (this.pointsUpTo !== localNumber + 2) {
+      this.pointsUpTo = localNumber + 2;
+      // The one that the next revocation tells.
+      signer.perCommitmentPoint(commitmentNumber(this.pointsUpTo));
+      return true;
+    }
+    const next = signer.perCommitmentPoint(commitmentNumber(localNumber + 1));
+    if (commitments.deriveEarly(crypto, terms, "local", next)) return true;
+    if (!remoteNextPoint || awaitingRevocation) return false;
+    return commitments.deriveEarly(crypto, terms, "remote", remoteNextPoint);
+  }
+
   /** Takes an input; it is worked on at once where nothing else is under way. */
   input(input: Input): void {
+    if (this.isNothing(input)) return;
+    this.wake();
     if (this.stopped) {
       if (input.type === "disconnected") this.left = withoutLink(this.left);
       else this.leave(input);
@@ -122,6 +190,14 @@ export class ChannelRunner {
     if (!this.busy) this.drain();
   }
 
+  /** As `input`; updates among them share a signature. */
+  inputs(all: readonly Input[]): void {
+    const { busy } = this;
+    this.busy = true;
+    for (const one of all) this.input(one);
+    if (!busy) this.drain();
+  }
+
   /** What a lost link brought and nobody has read counts as lost with it. */
   private forgetMessages(): void {
     this.queue = withoutLink(this.queue);
@@ -132,9 +208,18 @@ export class ChannelRunner {
     if (isCommand(input)) this.host.notify(this, { type: "rejected", command: input, reason });
   }
 
+  /** Another process goes on with the channel: what is being stored is finished, nothing more is begun. */
+  retire(): void {
+    this.stopped = true;
+    for (const input of this.queue.splice(0))
+      this.reject(input, "another process has this channel");
+  }
+
   /** After a reload: what came meanwhile goes to the successor, and every command's fate is told. */
   handOver(successor: ChannelRunner | undefined): void {
     for (const input of this.left.splice(0)) {
+      // It halted too, and halting ended the link that brought this: the next one begins anew.
+      if (successor?.isHalted && isOfLink(input)) continue;
       if (isCommand(input)) {
         const event = fateOf(input, successor?.channel);
         if (event) this.host.notify(successor ?? this, event);
@@ -164,6 +249,7 @@ export class ChannelRunner {
   private drain(): void {
     this.busy = true;
     for (let input = this.queue.shift(); input; input = this.queue.shift()) {
+      this.working = input;
       const proposed = this.current.kind === "live" ? this.current.session.localProposed : [];
       const halted = (cause: unknown) => this.halt(cause, input, proposed);
       try {
@@ -179,12 +265,14 @@ export class ChannelRunner {
       }
     }
     this.busy = false;
+    this.working = undefined;
   }
 
   /** An assertion or a store that fails: never send, never publish; the node reloads from what is stored. */
   private halt(cause: unknown, failed?: Input, proposed: readonly Update[] = []): void {
     this.stopped = true;
     this.busy = false;
+    this.working = undefined;
     for (const update of proposed) this.leave(commandOf(update));
     this.leave(failed);
     for (const input of this.queue.splice(0)) this.leave(input);
@@ -203,40 +291,20 @@ export class ChannelRunner {
     if (input.type !== "push" || paymentsFault(input.payments) !== undefined) {
       return this.commit(this.step(input));
     }
-    const duplicate = this.knownReference(input.payments);
+    const { payments } = input;
+    const duplicate = !this.proposed.add(payments) || isKnownReference(this.host.store, payments);
     const decide = (known: boolean): Promise<void> | undefined => {
-      if (!known) return this.commit(this.step(input), input.payments);
+      if (!known) return this.commit(this.step(input), payments);
       this.reject(input, "this payment reference was used before: nothing was paid");
-      return undefined;
+      return this.commit(this.step({ type: "tip" }), payments); // those before it may wait to be signed
     };
     return duplicate instanceof Promise ? duplicate.then(decide) : decide(duplicate);
   }
 
   private step(input: Input): Transition {
-    const archive = endsChannel(input) ? this.decodedArchive() : [];
-    return transition(this.host.context(this, archive), this.current, input);
-  }
-
-  private decodedArchive(): readonly ArchivedHtlc[] {
-    return this.archive.map(decodeArchived);
-  }
-
-  /** An own reference is used once: a repeated command pays nothing (rule `credited-once`, the payer's half). */
-  private knownReference(payments: Uint8Array): Promise<boolean> | boolean {
-    const count = countPayments(payments);
-    if (count > 1 && new ReferenceSet(0, count).addPacked(payments).length > 0) return true;
-    if (this.proposed?.hasAnyPacked(payments)) return true;
-    const { store } = this.host;
-    if (store.isAnyDebited) return store.isAnyDebited(payments);
-    const waiting: Promise<boolean>[] = [];
-    for (let i = 0; i < count; i++) {
-      const reference = payments.subarray(i * 24, i * 24 + 16);
-      const known = store.isDebited(reference);
-      if (known === true) return true;
-      if (known instanceof Promise) waiting.push(known);
-    }
-    if (waiting.length === 0) return false;
-    return Promise.all(waiting).then((all) => all.includes(true));
+    const archive = endsChannel(input) ? this.archive.map(decodeArchived) : [];
+    const updateFollows = this.burst.goesOn(this.queue[0]);
+    return transition(this.host.context(this, archive), this.current, input, updateFollows);
   }
 
   /** Stores what changed, then performs the effects (rule `persist-before-send`). */
@@ -245,11 +313,7 @@ export class ChannelRunner {
     const change = storeChange(before, channel, effects);
     this.attempted = channel;
     const proposed = channel.kind === "live" ? channel.session.localProposed : [];
-    if (proposed.length === 0) this.proposed = undefined;
-    else if (pushed && isProposed(proposed.at(-1), pushed)) {
-      this.proposed ??= new ReferenceSet();
-      this.proposed.addPacked(pushed);
-    }
+    this.proposed.after(proposed, pushed);
     if (!change) {
       this.current = channel;
       this.perform(effects, NO_DUPLICATES);
@@ -264,14 +328,8 @@ export class ChannelRunner {
   /** Only now is the channel what it became. */
   private committed(effects: readonly Effect[], outcome: CommitOutcome): void {
     this.current = this.attempted;
-    if (this.current.kind === "live") this.tellSigner(this.current.record);
+    this.held.tellSigner();
     this.perform(effects, outcome);
-  }
-
-  private tellSigner(record: ChannelRecord): void {
-    const { localNumber, awaitingRevocation, outdated } = record;
-    const remoteNumber = record.remoteNumber + (awaitingRevocation ? 1 : 0);
-    this.signer.stored({ localNumber, remoteNumber, outdated });
   }
 
   private perform(effects: readonly Effect[], outcome: CommitOutcome): void {
@@ -309,16 +367,10 @@ export class ChannelRunner {
           break;
         case "notify": {
           const { event } = effect;
-          if (event.type !== "pushReceived") {
-            this.host.notify(this, event);
-            break;
-          }
-          const from = credited;
-          credited += countPayments(event.payments);
-          const duplicates = outcome.duplicateCredits
-            .filter((i) => i >= from && i < credited)
-            .map((i) => i - from);
-          this.host.notify(this, duplicates.length > 0 ? { ...event, duplicates } : event);
+          if (event.type === "pushReceived") {
+            this.host.notify(this, withDuplicates(event, outcome, credited));
+            credited += countPayments(event.payments);
+          } else this.host.notify(this, event);
           break;
         }
         case "credit":
@@ -343,22 +395,4 @@ export class ChannelRunner {
       nextPerCommitmentPoint: this.signer.perCommitmentPoint(commitmentNumber(number + 2)),
     };
   }
-}
-
-/** Inputs without which the channel would misjudge its link or the chain: never dropped, and never sent by a peer. */
-function isVital({ type }: Input): boolean {
-  return ["connected", "disconnected", "tip", "confirmed", "reorganised", "suspect"].includes(type);
-}
-
-function withoutLink(inputs: readonly Input[]): Input[] {
-  return inputs.filter(({ type }) => type !== "message" && type !== "connected");
-}
-
-function isProposed(update: Update | undefined, payments: Uint8Array): boolean {
-  return update?.type === "push" && update.payments === payments;
-}
-
-/** Inputs by which the chain may end a channel: only they need the archive. */
-function endsChannel(input: Input): boolean {
-  return input.type === "tip" || input.type === "confirmed" || input.type === "reorganised";
 }

@@ -2,6 +2,7 @@
 import { decodeRecord } from "../channel/codec.ts";
 import type { Channel } from "../channel/draft.ts";
 import { channelIdOf } from "../channel/first-record.ts";
+import type { Input } from "../channel/inputs.ts";
 import type { ChannelRecord } from "../channel/record.ts";
 import { restored } from "../channel/transition.ts";
 import type { Outpoint } from "../ports/chain.ts";
@@ -11,21 +12,48 @@ import type { ChannelId, PublicKey, Txid } from "../primitives/brands.ts";
 import { ByteMap } from "../primitives/byte-map.ts";
 import { equal } from "../primitives/bytes.ts";
 import { outpointKey, type Transaction } from "../transactions/transaction.ts";
-import { ChannelRunner, type RunnerHost, type RunnerStart } from "./channel-runner.ts";
+import { ChannelRunner, type RunnerHost } from "./channel-runner.ts";
+import type { RunnerStart } from "./held-channel.ts";
 
 /** What a context is made for. */
 export type ChannelKeys = Pick<ChannelRunner, "signer" | "remoteNodeId"> &
   Partial<Pick<ChannelRunner, "commitments">>;
 
+/** A channel as it is now. Of one that rests the record is decoded when it is looked at. */
+export interface Listed {
+  readonly id: ChannelId;
+  readonly remoteNodeId: PublicKey;
+  readonly channel: Channel;
+}
+
 /** What an outpoint is to a channel: its funding, an output of what spent that, an output of what spent one of those. */
 export type Stage = "funding" | "closing" | "second";
+
+/** Each is encoded, which takes some 30 µs. */
+const RESTED_AT_ONCE = 32;
+
+interface Watcher {
+  readonly runner: ChannelRunner;
+  readonly stage: Stage;
+}
 
 type Made = readonly [outpoint: Outpoint, stage: Stage];
 
 export class ChannelTable {
   private readonly runners = new ByteMap<ChannelRunner>();
+  /** By node id: a gateway has thousands of peers, and none of them is looked for among the others' channels. */
+  private readonly peers = new ByteMap<ChannelRunner[]>();
+  /** Not yet under their final id. */
+  private readonly beginning = new Set<ChannelRunner>();
   /** By outpoint: a peer may open a channel on any, also on one that matters to another channel. */
-  private readonly watched = new Map<string, Map<ChannelRunner, Stage>>();
+  private readonly watched = new Map<string, readonly Watcher[]>();
+
+  /** Those that are still to be asked whether they rest, in this round. */
+  private restless: ChannelRunner[] = [];
+  private restedMs = 0;
+
+  /** Given up, and perhaps not yet done with what was under way. */
+  private retiring: ChannelRunner[] = [];
 
   constructor(private readonly host: RunnerHost) {}
 
@@ -33,12 +61,36 @@ export class ChannelTable {
     return this.runners.size;
   }
 
-  all(): ChannelRunner[] {
-    return this.runners.values();
+  all(of?: PublicKey): ChannelRunner[] {
+    return of ? this.ofPeer(of) : this.runners.values();
   }
 
-  live(): ChannelRunner[] {
-    return this.all().filter((runner) => runner.channel.kind === "live");
+  list(of?: PublicKey): readonly Listed[] {
+    return this.all(of).map(({ id, remoteNodeId, channel }) => ({ id, remoteNodeId, channel }));
+  }
+
+  /** Idle channels come to rest, a few at a time: after one round without an input, so within twice `afterMs`. */
+  tick(nowMs: number, afterMs: number | undefined): void {
+    if (afterMs === undefined) return;
+    for (const runner of this.restless.splice(-RESTED_AT_ONCE)) runner.rest();
+    if (this.restless.length > 0 || nowMs - this.restedMs < afterMs) return;
+    this.restedMs = nowMs;
+    this.restless = this.all();
+  }
+
+  /** Every channel that there is, or these; opening ones have nothing to do with the chain. */
+  tell(input: Input, ids?: readonly ChannelId[]): void {
+    for (const runner of ids ? ids.flatMap((id) => this.get(id) ?? []) : this.all()) {
+      if (runner.isResting || runner.channel.kind === "live") runner.input(input);
+    }
+  }
+
+  /** Its id is kept once from now on: that of its session. */
+  connected(remoteNodeId: PublicKey): void {
+    for (const runner of this.ofPeer(remoteNodeId)) {
+      runner.remoteNodeId = remoteNodeId;
+      runner.input({ type: "connected" });
+    }
   }
 
   get(id: ChannelId): ChannelRunner | undefined {
@@ -56,7 +108,7 @@ export class ChannelTable {
   }
 
   ofPeer(remoteNodeId: PublicKey): ChannelRunner[] {
-    return this.all().filter((runner) => equal(runner.remoteNodeId, remoteNodeId));
+    return [...(this.peers.get(remoteNodeId) ?? [])];
   }
 
   unfundedOf(remoteNodeId: PublicKey): ChannelRunner[] {
@@ -65,39 +117,82 @@ export class ChannelTable {
 
   add(start: RunnerStart): ChannelRunner {
     const runner = new ChannelRunner(this.host, start);
-    this.runners.set(start.id, runner);
+    if (start.channel.kind !== "live") this.beginning.add(runner);
+    this.put(runner);
     return runner;
   }
 
   rename(runner: ChannelRunner, id: ChannelId): void {
     this.forget(runner);
     runner.id = id;
+    this.put(runner);
+  }
+
+  private put(runner: ChannelRunner): void {
+    const { id, remoteNodeId } = runner;
+    const replaced = this.get(id);
+    if (replaced) this.forget(replaced);
     this.runners.set(id, runner);
+    this.peers.set(remoteNodeId, this.ofPeer(remoteNodeId).concat(runner));
   }
 
   remove(runner: ChannelRunner): void {
+    this.replace(runner);
+  }
+
+  /** What blocks told of a halted channel may be more than its record knows: its successor watches all that it watched. */
+  replace(runner: ChannelRunner, restore: () => ChannelRunner | undefined = () => undefined): void {
     this.forget(runner);
-    for (const [key, runners] of this.watched) {
-      if (runners.delete(runner) && runners.size === 0) this.watched.delete(key);
+    const successor = restore();
+    for (const [key, watchers] of this.watched) {
+      const own = watchers.find((one) => one.runner === runner);
+      if (!own) continue;
+      const others = watchers.filter((one) => one !== own);
+      const isKnown = others.some((one) => one.runner === successor);
+      if (successor && !isKnown) others.push({ ...own, runner: successor });
+      if (others.length === 0) this.watched.delete(key);
+      else this.watched.set(key, others);
     }
+  }
+
+  /** Gives the peer's channels up: true once nothing of them is under way. */
+  retire(remoteNodeId: PublicKey): boolean {
+    for (const runner of this.ofPeer(remoteNodeId)) {
+      runner.retire();
+      this.retiring.push(runner);
+      this.forget(runner);
+    }
+    for (const runner of this.retiring) if (runner.isIdle) this.remove(runner);
+    this.retiring = this.retiring.filter((runner) => !runner.isIdle);
+    return !this.retiring.some((runner) => equal(runner.remoteNodeId, remoteNodeId));
+  }
+
+  isRetiring(runner: ChannelRunner): boolean {
+    return this.retiring.includes(runner);
   }
 
   /** Another channel may stand under the id by now. */
   private forget(runner: ChannelRunner): void {
-    if (this.runners.get(runner.id) === runner) this.runners.delete(runner.id);
+    this.beginning.delete(runner);
+    if (this.runners.get(runner.id) !== runner) return;
+    this.runners.delete(runner.id);
+    const others = (this.peers.get(runner.remoteNodeId) ?? []).filter((one) => one !== runner);
+    if (others.length === 0) this.peers.delete(runner.remoteNodeId);
+    else this.peers.set(runner.remoteNodeId, others);
   }
 
   /** Also one that is stored, or about to be, under this id and not yet renamed. */
   holds(id: ChannelId): boolean {
-    return this.get(id) !== undefined || this.all().some(({ storedId }) => equal(storedId, id));
+    const isBeginning = () => [...this.beginning].some(({ storedId }) => equal(storedId, id));
+    return this.get(id) !== undefined || isBeginning();
   }
 
   /** False where it was watched for this channel already. */
   watch(runner: ChannelRunner, outpoint: Outpoint, stage: Stage): boolean {
     const key = outpointKey(outpoint);
-    const runners = this.watched.get(key) ?? new Map<ChannelRunner, Stage>();
-    if (runners.has(runner)) return false;
-    this.watched.set(key, runners.set(runner, stage));
+    const watchers = this.watched.get(key) ?? [];
+    if (watchers.some((one) => one.runner === runner)) return false;
+    this.watched.set(key, watchers.concat({ runner, stage }));
     return true;
   }
 
@@ -106,9 +201,10 @@ export class ChannelTable {
    * transaction those that its inputs are bound to. What is made of those is nobody's business (rule `bounded`).
    */
   madeBy(runner: ChannelRunner, transaction: Transaction, txid: Txid): readonly Made[] {
-    const stages = transaction.inputs.map(({ outpoint }) =>
-      this.watched.get(outpointKey(outpoint))?.get(runner),
-    );
+    const stages = transaction.inputs.map(({ outpoint }) => {
+      const watchers = this.watched.get(outpointKey(outpoint)) ?? [];
+      return watchers.find((one) => one.runner === runner)?.stage;
+    });
     if (stages.includes("funding")) {
       return transaction.outputs.map((_, vout) => [{ txid, vout }, "closing"]);
     }
@@ -121,8 +217,7 @@ export class ChannelTable {
   touchedBy(transaction: Transaction, txid: Txid): ReadonlySet<ChannelRunner> {
     const touched = new Set<ChannelRunner>();
     const touch = (outpoint: Outpoint) => {
-      const runners = this.watched.get(outpointKey(outpoint)) ?? [];
-      for (const [runner] of runners) touched.add(runner);
+      for (const { runner } of this.watched.get(outpointKey(outpoint)) ?? []) touched.add(runner);
     };
     for (const { outpoint } of transaction.inputs) touch(outpoint);
     for (let vout = 0; vout < transaction.outputs.length; vout++) touch({ txid, vout });

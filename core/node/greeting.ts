@@ -33,6 +33,8 @@ export function negotiated(self: Self, message: MessageNamed<"init">): Negotiate
     anySegwitShutdown: features.has("shutdownAnysegwit"),
     simpleClose: features.has("simpleClose"),
     pushUpdates: features.has("pushUpdates"),
+    ...(features.has("routingTable") && { routingTable: true }),
+    ...(features.has("provideStorage") && { provideStorage: true }),
     channelTypes: [
       ...(features.has("zeroFeeCommitments") ? (["zero_fee_commitments"] as const) : []),
       ...(features.has("anchors") ? (["anchors"] as const) : []),
@@ -41,6 +43,14 @@ export function negotiated(self: Self, message: MessageNamed<"init">): Negotiate
     localMaxMessageBytes: self.maxMessageBytes,
     remoteMaxMessageBytes: message.maxMessageBytes,
   };
+}
+
+/** The same was said. */
+export function isAlike(one: Negotiated, other: Negotiated): boolean {
+  const types = (of: Negotiated) => of.channelTypes.join();
+  const names = Object.keys({ ...one, ...other }) as (keyof Negotiated)[];
+  const differs = (name: keyof Negotiated) => name !== "channelTypes" && one[name] !== other[name];
+  return types(one) === types(other) && !names.some(differs);
 }
 
 /** What holds while a peer is away. */

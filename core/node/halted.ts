@@ -60,3 +60,22 @@ function committed(
   }
   return undefined;
 }
+
+/** Inputs without which the channel would misjudge its link or the chain: never dropped, and never sent by a peer. */
+export function isVital({ type }: Input): boolean {
+  return ["connected", "disconnected", "tip", "confirmed", "reorganised", "suspect"].includes(type);
+}
+
+export function withoutLink(inputs: readonly Input[]): Input[] {
+  return inputs.filter((input) => !isOfLink(input));
+}
+
+/** It means something only while the link that brought it is there. */
+export function isOfLink({ type }: Input): boolean {
+  return type === "message" || type === "connected";
+}
+
+/** Inputs by which the chain may end a channel: only they need the archive. */
+export function endsChannel(input: Input): boolean {
+  return input.type === "tip" || input.type === "confirmed" || input.type === "reorganised";
+}

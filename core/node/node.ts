@@ -12,50 +12,48 @@ import type { Message, MessageNamed } from "../messages/message.ts";
 import type { BlockEvent, Outpoint } from "../ports/chain.ts";
 import type { Link } from "../ports/link.ts";
 import type { Store, StoredChannel } from "../ports/store.ts";
-import {
-  type BlockHeight,
-  blockHeight,
-  type ChannelId,
-  channelId,
-  type PublicKey,
-} from "../primitives/brands.ts";
+import type { BlockHeight, ChannelId, PublicKey } from "../primitives/brands.ts";
+import { blockHeight, channelId } from "../primitives/brands.ts";
 import { isZero, toHex } from "../primitives/bytes.ts";
 import { assert, demand, ProtocolViolation } from "../primitives/errors.ts";
 import { parseTransaction, transactionId } from "../transactions/transaction.ts";
 import type { ChannelRunner, RunnerHost } from "./channel-runner.ts";
-import { type ChannelKeys, ChannelTable, type Stage } from "./channel-table.ts";
+import { type ChannelKeys, ChannelTable, type Listed, type Stage } from "./channel-table.ts";
 import { channelIdOfMessage, fundingScriptOf, nameOf, unconnected } from "./greeting.ts";
-import { keepKeyIndex, storedKeyIndex } from "./key-index.ts";
+import { KeyIndices } from "./key-index.ts";
 import type { NodeOptions } from "./options.ts";
 import { Peers } from "./peers.ts";
+import { Reloading } from "./reloading.ts";
 
 /** Blocks that are looked at again after a start: a reorganisation may have happened meanwhile. */
 export const REWIND_BLOCKS = 144;
 /** Channels that one peer may have in opening at a time. */
 const MAX_OPENINGS_PER_PEER = 2;
+const ELSEWHERE = "another process serves this peer";
 const NOT_BEGUN: Channel = { kind: "ended", reason: "not begun" };
 
 export class Node implements RunnerHost {
   readonly store: Store;
   private readonly peers: Peers;
   private readonly table: ChannelTable;
-  /** By the id under which they are stored. */
-  private readonly toReload = new Map<string, ChannelRunner>();
+  private readonly reloading: Reloading;
   /** Stored channels that this program cannot read: their peers are told nothing. */
   private readonly unreadable = new Set<string>();
-  private reloading = false;
-  private unreadableStore = false;
-  private nextKeyIndex = 0;
   private tipHeight: BlockHeight = blockHeight(0);
   private feerates: Feerates = { now: 2_500, soon: 1_000, economy: 253 };
 
-  private constructor(readonly options: NodeOptions) {
+  private constructor(
+    readonly options: NodeOptions,
+    private readonly keyIndices: KeyIndices,
+  ) {
     this.store = options.store;
     this.table = new ChannelTable(this);
+    this.reloading = new Reloading(options, this.table, (stored) => this.restore(stored));
     this.peers = new Peers(options, {
       connected: (id) => {
+        if (options.servesPeer?.(id) === false) return this.peers.move(id, ELSEWHERE);
         options.events.onPeer(id, "connected");
-        for (const runner of this.table.ofPeer(id)) runner.input({ type: "connected" });
+        this.table.connected(id);
       },
       disconnected: (id, reason) => {
         for (const runner of this.table.ofPeer(id)) runner.input({ type: "disconnected" });
@@ -68,13 +66,13 @@ export class Node implements RunnerHost {
 
   /** Reads every channel from the store; `tipHeight` is the newest block that it knew. */
   static async start(options: NodeOptions, tipHeight: BlockHeight): Promise<Node> {
-    const node = new Node(options);
+    const keyIndices = await KeyIndices.load(options.store, options.keyIndices);
+    const node = new Node(options, keyIndices);
     node.tipHeight = tipHeight;
-    const kept = await storedKeyIndex(options.store);
-    node.nextKeyIndex = kept;
+    if (keyIndices.fault) options.events.onAlarm(keyIndices.fault);
     for (const stored of await options.store.load()) node.restore(stored);
     // Power failed between a record and the counter: without it the index would be used again when the record is gone.
-    if (node.nextKeyIndex > kept) await node.keepKeyIndex();
+    await node.keepKeyIndex();
     return node;
   }
 
@@ -86,9 +84,9 @@ export class Node implements RunnerHost {
     return this.tipHeight;
   }
 
-  /** All channels, opening ones included. */
-  channels(): readonly { readonly id: ChannelId; readonly channel: Channel }[] {
-    return this.table.all().map(({ id, channel }) => ({ id, channel }));
+  /** All channels, opening ones included; or those with one peer. */
+  channels(of?: PublicKey): readonly Listed[] {
+    return this.table.list(of);
   }
 
   record(id: ChannelId): ChannelRecord | undefined {
@@ -99,6 +97,11 @@ export class Node implements RunnerHost {
   /** Nothing is under way in any channel. */
   get isIdle(): boolean {
     return this.table.all().every((runner) => runner.isIdle);
+  }
+
+  /** Every channel has worked on the blocks that were told; payments may be under way. */
+  get isAbreastOfChain(): boolean {
+    return this.table.all().every((runner) => runner.isAbreastOfChain);
   }
 
   isConnected(remoteNodeId: PublicKey): boolean {
@@ -123,7 +126,26 @@ export class Node implements RunnerHost {
   /** Lets time pass; call it some times a second. */
   tick(nowMs: number): void {
     this.peers.tick(nowMs);
-    if (this.toReload.size > 0 && !this.reloading) void this.reload();
+    this.table.tick(nowMs, this.options.restAfterMs);
+    this.reloading.tick();
+  }
+
+  /** Does a piece of work for payments to come, in idle time; false: none is left. */
+  workAhead(): boolean {
+    return this.table.all().some((runner) => runner.workAhead(this.options.crypto));
+  }
+
+  /** Runs channels that another process ran until now; of blocks from `fromHeight` on they are to be told anew. */
+  adopt(all: readonly StoredChannel[], fromHeight?: BlockHeight): void {
+    const isNew = (id: ChannelId) => !this.table.holds(id) && !this.isStored(id);
+    for (const stored of all) if (isNew(stored.channelId)) this.restore(stored, fromHeight);
+  }
+
+  /** Runs the peer's channels no more: true once nothing of them is under way, and another process may. */
+  release(remoteNodeId: PublicKey): boolean {
+    this.peers.move(remoteNodeId, ELSEWHERE);
+    this.reloading.forget(remoteNodeId);
+    return this.table.retire(remoteNodeId);
   }
 
   /** Ends all sessions; stored channels stay. */
@@ -141,8 +163,9 @@ export class Node implements RunnerHost {
     const { remoteNodeId } = command;
     assert(this.isConnected(remoteNodeId), "the peer is not connected");
     assert(this.table.size < this.options.maxChannels, "this node has all the channels it can");
+    assert(!this.keyIndices.isUsedUp, "this node has used up its channel keys");
     const id = channelId(this.options.entropy.random(32));
-    const keyIndex = this.nextKeyIndex++;
+    const keyIndex = this.keyIndices.take();
     const signer = this.options.signer.channel(keyIndex);
     const runner = this.table.add({ id, remoteNodeId, signer, channel: NOT_BEGUN });
     const full: OpenCommand = { ...command, type: "open", temporaryChannelId: id, keyIndex };
@@ -150,10 +173,10 @@ export class Node implements RunnerHost {
     return id;
   }
 
-  /** Commands of one channel; outcomes are events. False where there is no such channel. */
-  command(id: ChannelId, command: Exclude<Command, { type: "open" }>): boolean {
+  /** Commands of one channel; outcomes are events. Updates given together share a signature. False: there is no such channel. */
+  command(id: ChannelId, ...commands: readonly Exclude<Command, { type: "open" }>[]): boolean {
     const runner = this.table.get(id);
-    runner?.input(command);
+    runner?.inputs(commands);
     return runner !== undefined;
   }
 
@@ -164,9 +187,7 @@ export class Node implements RunnerHost {
   /** The blocks from `fromHeight` on are told anew or are gone: what was learnt from them is dropped. */
   rewind(fromHeight: BlockHeight, isReread = false): void {
     this.tipHeight = blockHeight(Math.min(this.tipHeight, Math.max(0, fromHeight - 1)));
-    for (const runner of this.table.live()) {
-      runner.input({ type: "reorganised", fromHeight, isReread });
-    }
+    this.table.tell({ type: "reorganised", fromHeight, isReread });
   }
 
   blockConnected(block: Pick<BlockEvent, "height" | "transactions">): void {
@@ -187,9 +208,9 @@ export class Node implements RunnerHost {
     }
   }
 
-  /** Every channel works on what is known by now: after a block, and after proofs that came later than it. */
-  reconsider(): void {
-    for (const runner of this.table.live()) runner.input({ type: "tip" });
+  /** Every channel, or these, works on what is known by now: after a block, and after proofs that came later than it. */
+  reconsider(ids?: readonly ChannelId[]): void {
+    this.table.tell({ type: "tip" }, ids);
   }
 
   /** The context of a live channel as of now, for tools that ask the core what it would do. */
@@ -225,8 +246,8 @@ export class Node implements RunnerHost {
     this.peers.send(runner.remoteNodeId, message);
   }
 
-  disconnect(runner: ChannelRunner, reason: string): void {
-    this.peers.drop(runner.remoteNodeId, reason);
+  disconnect(from: Pick<ChannelRunner, "remoteNodeId">, reason: string): void {
+    this.peers.drop(from.remoteNodeId, reason);
   }
 
   /** What a confirmed transaction made is watched already: only a funding comes with its script. */
@@ -258,29 +279,25 @@ export class Node implements RunnerHost {
 
   halted(runner: ChannelRunner, cause: unknown): void {
     const text = cause instanceof Error ? cause.message : String(cause);
-    const name = nameOf(runner.id);
-    this.toReload.set(toHex(runner.storedId), runner);
+    if (this.table.isRetiring(runner)) return; // others read it from the store
+    this.reloading.add(runner);
     this.options.events.onAlarm(
-      `channel ${name} halted, nothing was sent: ${text}; it will be read from the store again`,
+      `channel ${nameOf(runner.id)} halted, nothing was sent: ${text}; it will be read from the store again`,
       cause,
     );
-    this.disconnect(runner, "a channel halted here");
+    // It is none of the peer's doing: it calls again at once, and the channel is read from the store by then.
+    this.peers.move(runner.remoteNodeId, "a channel halted here");
   }
 
   private dispatch(remoteNodeId: PublicKey, message: Message): void {
-    if (message.type === "open_channel") {
-      this.accept(remoteNodeId, message);
-      return;
-    }
     const id = channelIdOfMessage(message);
-    if (!id) {
-      this.options.events.onServiceMessage(remoteNodeId, message);
-      return;
-    }
-    if (isZero(id)) {
-      this.forAllChannels(remoteNodeId, message);
-      return;
-    }
+    if (message.type === "open_channel") this.accept(remoteNodeId, message);
+    else if (!id) this.options.events.onServiceMessage(remoteNodeId, message);
+    else if (isZero(id)) this.forAllChannels(remoteNodeId, message);
+    else this.toChannel(remoteNodeId, id, message);
+  }
+
+  private toChannel(remoteNodeId: PublicKey, id: ChannelId, message: Message): void {
     const runner = this.table.ofMessage(remoteNodeId, id);
     if (runner) {
       if (message.type === "funding_created") this.checkOutpoint(message);
@@ -295,8 +312,8 @@ export class Node implements RunnerHost {
   }
 
   /** It exists, though it is not at work: a word that it does not would make the peer close it. */
-  private isStored(id: ChannelId): boolean {
-    return this.toReload.has(toHex(id)) || this.unreadable.has(toHex(id));
+  isStored(id: ChannelId): boolean {
+    return this.reloading.has(id) || this.unreadable.has(toHex(id));
   }
 
   /** BOLT 1: an error or a warning under the id of zeroes speaks of every channel with this peer. */
@@ -313,8 +330,8 @@ export class Node implements RunnerHost {
   private checkOutpoint(message: MessageNamed<"funding_created">): void {
     const { fundingTxid: txid, fundingOutputIndex: vout } = message;
     const id = channelIdOf({ txid, vout });
-    const known = this.table.holds(id) || this.isStored(id);
-    demand(!known, "funding_created.funding_txid", "funds another channel here");
+    const isFree = !this.table.holds(id) && !this.isStored(id);
+    demand(isFree, "funding_created.funding_txid", "funds another channel here");
   }
 
   private accept(remoteNodeId: PublicKey, message: MessageNamed<"open_channel">): void {
@@ -322,19 +339,20 @@ export class Node implements RunnerHost {
     const inUse = this.table.holds(id) || this.isStored(id);
     demand(!inUse, "open_channel.temporary_channel_id", "is in use");
     const openings = this.table.unfundedOf(remoteNodeId).length;
-    const full = this.table.size >= this.options.maxChannels || openings >= MAX_OPENINGS_PER_PEER;
+    const { keyIndices } = this;
+    const isFull = this.table.size >= this.options.maxChannels || keyIndices.isUsedUp;
     const refuse = (data: string) =>
       this.peers.send(remoteNodeId, { type: "error", channelId: id, data });
-    if (full) {
+    if (isFull || openings >= MAX_OPENINGS_PER_PEER) {
       refuse("no more channels can be opened here");
       return;
     }
-    const keyIndex = this.nextKeyIndex;
+    const keyIndex = keyIndices.next;
     const signer = this.options.signer.channel(keyIndex);
     const context = this.context({ signer, remoteNodeId });
     try {
       const first = accept(context, message, { remoteNodeId, keyIndex });
-      this.nextKeyIndex++;
+      keyIndices.take();
       this.table.add({ id, remoteNodeId, signer, channel: NOT_BEGUN }).begin(first);
     } catch (cause) {
       if (!(cause instanceof ProtocolViolation)) throw cause;
@@ -343,23 +361,28 @@ export class Node implements RunnerHost {
   }
 
   private keepKeyIndex(): Promise<void> {
-    return keepKeyIndex(this.store, this.nextKeyIndex).catch((cause: unknown) =>
-      this.options.events.onAlarm("the counter of channel keys could not be stored", cause),
-    );
+    return this.keyIndices
+      .keep()
+      .catch((cause: unknown) =>
+        this.options.events.onAlarm("the counter of channel keys could not be stored", cause),
+      );
   }
 
-  private restore(stored: StoredChannel): void {
+  private restore(stored: StoredChannel, fromHeight?: BlockHeight): boolean {
     try {
       const runner = this.table.restore(stored, this.options.signer, this.store.suspects);
       const record = this.record(runner.id);
       assert(record, "a restored channel has a record");
-      this.nextKeyIndex = Math.max(this.nextKeyIndex, record.terms.keyIndex + 1);
+      this.keyIndices.seen(record.terms.keyIndex);
       this.watchAgain(runner, record);
+      if (fromHeight) runner.input({ type: "reorganised", fromHeight, isReread: true });
+      return true;
     } catch (cause) {
       const text = cause instanceof Error ? cause.message : String(cause);
-      const name = nameOf(stored.channelId);
       this.unreadable.add(toHex(stored.channelId));
-      this.options.events.onAlarm(`channel ${name} cannot be read: ${text}`, cause);
+      const alarm = `channel ${nameOf(stored.channelId)} cannot be read: ${text}`;
+      this.options.events.onAlarm(alarm, cause);
+      return false;
     }
   }
 
@@ -372,28 +395,5 @@ export class Node implements RunnerHost {
       for (const made of this.table.madeBy(runner, transaction, txid))
         this.watch(runner, made[0], undefined, made[1]);
     }
-  }
-
-  /** Channels that halted: what is stored is the truth. */
-  private async reload(): Promise<void> {
-    const waiting = new Map(this.toReload);
-    this.reloading = true;
-    try {
-      const stored = await this.store.load();
-      this.unreadableStore = false;
-      for (const [key, runner] of waiting) {
-        this.toReload.delete(key);
-        this.table.remove(runner);
-        const found = stored.find((one) => toHex(one.channelId) === key);
-        if (found) this.restore(found);
-        if (!this.unreadable.has(key)) runner.handOver(this.table.get(runner.storedId));
-      }
-    } catch (cause) {
-      if (!this.unreadableStore) {
-        this.options.events.onAlarm("the store cannot be read: trying again", cause);
-      }
-      this.unreadableStore = true;
-    }
-    this.reloading = false;
   }
 }

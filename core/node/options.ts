@@ -10,6 +10,7 @@ import type { Store } from "../ports/store.ts";
 import type { ChannelId, PublicKey } from "../primitives/brands.ts";
 import type { IdentityCard } from "../transport/identity.ts";
 import type { SessionTiming } from "../transport/timing.ts";
+import type { KeyIndexRange } from "./key-index.ts";
 
 /** What the node asks of the chain; a gateway answers with its bitcoind, a device with its gateway. */
 export interface NodeChain {
@@ -44,9 +45,15 @@ export interface NodeOptions {
   readonly maxLinks: number;
   readonly events: NodeEvents;
   readonly timing?: SessionTiming;
+  /** Channels to which nothing happens for so long take less memory, and a moment to wake; absent: none rests. */
+  readonly restAfterMs?: number;
   readonly nowMs: number;
   /** What is said to whoever asks on a link, authenticated or not (docs/PROTOCOL.md "Identity"). */
   card?(): IdentityCard;
+  /** Where several processes share this node's seed: whether this one runs that peer's channels. */
+  servesPeer?(remoteNodeId: PublicKey): boolean;
+  /** Then each has its own channel keys. */
+  readonly keyIndices?: KeyIndexRange;
   /** Why new payments are declined right now; undefined: they are not. */
   declineReason?(): string | undefined;
 }

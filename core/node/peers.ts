@@ -11,7 +11,7 @@ import { demand, ProtocolViolation } from "../primitives/errors.ts";
 import type { IdentityCard } from "../transport/identity.ts";
 import { Sessions } from "../transport/sessions.ts";
 import type { SessionTiming } from "../transport/timing.ts";
-import { greeting, negotiated } from "./greeting.ts";
+import { greeting, isAlike, negotiated } from "./greeting.ts";
 
 export interface PeersOptions {
   readonly crypto: Crypto;
@@ -46,6 +46,8 @@ interface Peer {
 export class Peers {
   private readonly sessions: Sessions;
   private readonly known = new ByteMap<Peer>();
+  /** With the peer that came last. */
+  private newest: Negotiated | undefined;
 
   constructor(
     private readonly options: PeersOptions,
@@ -87,11 +89,16 @@ export class Peers {
   /** The link that the peer is on; undefined while it is away. */
   linkOf(remoteNodeId: PublicKey): Pick<Link, "name" | "kind"> | undefined {
     const session = this.negotiated(remoteNodeId) && this.sessions.to(remoteNodeId);
-    return session && { name: session.linkName, kind: session.linkKind };
+    return session && { name: session.link.name, kind: session.link.kind };
   }
 
   drop(remoteNodeId: PublicKey, reason: string): void {
     this.sessions.to(remoteNodeId)?.drop(reason);
+  }
+
+  /** The peer calls again at once, and may find another process of this node. */
+  move(remoteNodeId: PublicKey, reason: string): void {
+    this.sessions.to(remoteNodeId)?.move(reason);
   }
 
   tick(nowMs: number): void {
@@ -116,7 +123,7 @@ export class Peers {
         this.events.message(remoteNodeId, message);
       } else {
         demand(message.type === "init", "init", "must be the first message");
-        peer.negotiated = negotiated(this.options, message);
+        peer.negotiated = this.alike(negotiated(this.options, message));
         this.sessions.to(remoteNodeId)?.setPeerMaxMessage(message.maxMessageBytes);
         this.events.connected(remoteNodeId);
       }
@@ -125,6 +132,12 @@ export class Peers {
       this.complain(remoteNodeId, cause);
       this.drop(remoteNodeId, cause.message);
     }
+  }
+
+  /** What most peers of a host have in common is kept once. */
+  private alike(fresh: Negotiated): Negotiated {
+    if (!this.newest || !isAlike(this.newest, fresh)) this.newest = fresh;
+    return this.newest;
   }
 
   private complain(remoteNodeId: PublicKey, { message: data }: ProtocolViolation): void {

@@ -10,20 +10,16 @@ const FIRST_SLOT_BITS = 6;
 const MAX_SLOT_BITS = 26;
 const FIRST_ENTRIES = 32;
 
-/** A slot holds the number of an entry, counted from 1, and above it some bits of the entry's hash. */
-const NUMBER_MASK = 0x03ff_ffff;
-const TAG_SHIFT = 26;
-const TAG_MASK = 0x3f;
-
 /**
- * Entries lie one after the other, and a table of four bytes a slot, at most three quarters full,
- * leads to them: to learn that a reference is new touches the small table alone, which is kind to
- * caches.
+ * Entries lie one after the other, and a table of slots, at most three quarters full, leads to them: to learn that a
+ * reference is new touches the small table alone, which is kind to caches. A slot is two numbers: an entry's hash, and
+ * its number counted from 1. A slot's place is the hash's highest bits, so that a table grows in one go from its
+ * beginning to its end, and looks at no entry.
  */
 export class ReferenceSet {
   private entries: Int32Array;
   private slots: Int32Array;
-  /** The slot of a hash is its highest bits, its tag the lowest. */
+  /** The slot of a hash is what this leaves of it. */
   private shift: number;
   private used = 0;
 
@@ -34,7 +30,7 @@ export class ReferenceSet {
   ) {
     let bits = FIRST_SLOT_BITS;
     while (bits < MAX_SLOT_BITS && expected * 4 > 3 << bits) bits++;
-    this.slots = new Int32Array(1 << bits);
+    this.slots = new Int32Array(2 << bits);
     this.entries = new Int32Array(WORDS * Math.max(FIRST_ENTRIES, expected));
     this.shift = 32 - bits;
   }
@@ -95,8 +91,9 @@ export class ReferenceSet {
     entries[at + 1] = b;
     entries[at + 2] = c;
     entries[at + 3] = d;
-    this.slots[slot] = ++this.used | ((hashed & TAG_MASK) << TAG_SHIFT);
-    if (this.used * 4 > this.slots.length * 3) this.growSlots();
+    this.slots[slot] = hashed;
+    this.slots[slot + 1] = ++this.used;
+    if (this.used * 8 > this.slots.length * 3) this.growSlots();
     return true;
   }
 
@@ -104,12 +101,11 @@ export class ReferenceSet {
   private find(hashed: number, a: number, b: number, c: number, d: number): number {
     const { slots, entries } = this;
     const last = slots.length - 1;
-    const tag = hashed & TAG_MASK;
-    for (let slot = hashed >>> this.shift; ; slot = (slot + 1) & last) {
-      const found = slots[slot] as number;
-      if (found === 0) return slot;
-      if (found >>> TAG_SHIFT !== tag) continue;
-      const at = ((found & NUMBER_MASK) - 1) * WORDS;
+    for (let slot = (hashed >>> this.shift) * 2; ; slot = (slot + 2) & last) {
+      const number = slots[slot + 1] as number;
+      if (number === 0) return slot;
+      if (slots[slot] !== hashed) continue;
+      const at = (number - 1) * WORDS;
       const half = entries[at] === a && entries[at + 1] === b;
       if (half && entries[at + 2] === c && entries[at + 3] === d) return -1;
     }
@@ -123,19 +119,17 @@ export class ReferenceSet {
 
   private growSlots(): void {
     assert(this.shift > 32 - MAX_SLOT_BITS, "too many payment references to keep in memory");
-    const { entries, seed, used } = this;
-    const slots = new Int32Array(this.slots.length * 2);
+    const old = this.slots;
+    const slots = new Int32Array(old.length * 2);
     const last = slots.length - 1;
-    this.shift--;
-    for (let number = 1, at = 0; number <= used; number++, at += WORDS) {
-      const a = entries[at] as number;
-      const b = entries[at + 1] as number;
-      const c = entries[at + 2] as number;
-      const d = entries[at + 3] as number;
-      const hashed = hash(seed, a, b, c, d);
-      let slot = hashed >>> this.shift;
-      while (slots[slot] !== 0) slot = (slot + 1) & last;
-      slots[slot] = number | ((hashed & TAG_MASK) << TAG_SHIFT);
+    const shift = --this.shift;
+    for (let from = 0; from < old.length; from += 2) {
+      if (old[from + 1] === 0) continue;
+      const hashed = old[from] as number;
+      let slot = (hashed >>> shift) * 2;
+      while (slots[slot + 1] !== 0) slot = (slot + 2) & last;
+      slots[slot] = hashed;
+      slots[slot + 1] = old[from + 1] as number;
     }
     this.slots = slots;
   }

@@ -9,6 +9,8 @@ export type StoreErrorCode =
   | "corrupt"
   | "too-large"
   | "io"
+  /** Another process took over what was to be written. */
+  | "fenced"
   | "closed";
 
 export class StoreError extends Error {

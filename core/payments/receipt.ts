@@ -3,7 +3,7 @@ import type { Crypto } from "../ports/crypto.ts";
 import type { ChannelId } from "../primitives/brands.ts";
 import { ascii, concat } from "../primitives/bytes.ts";
 
-const RECEIPT_TAG = "picobolt receipt v1";
+const RECEIPT_TAG = ascii("picobolt receipt v1");
 
 /** What the payee's node key signs. `digest` is SHA-256 of the push's packed payments. */
 export function receiptHash(
@@ -15,5 +15,5 @@ export function receiptHash(
   const view = new DataView(id.buffer);
   view.setUint32(0, Math.floor(push.id / 2 ** 32));
   view.setUint32(4, push.id % 2 ** 32);
-  return crypto.sha256(concat(ascii(RECEIPT_TAG), channelId, id, push.digest));
+  return crypto.sha256(concat(RECEIPT_TAG, channelId, id, push.digest));
 }

@@ -11,6 +11,11 @@ export interface TxOutput {
   readonly amount: Satoshi;
 }
 
+export interface UnspentOutput extends TxOutput {
+  /** Of the block that made it. */
+  readonly height: BlockHeight;
+}
+
 /** A confirmed transaction with its place; `proof` where the adapter can give one. */
 export interface ConfirmedTransaction {
   /** Serialised with witness. */
@@ -32,6 +37,8 @@ export interface BlockEvent {
   /** 80 bytes. */
   readonly header: Uint8Array;
   readonly transactions: readonly ConfirmedTransaction[];
+  /** Of all that are in it, where every transaction is asked for (`watchTransactions`). */
+  readonly txids?: readonly Uint8Array[] | undefined;
 }
 
 export interface ChainListener {
@@ -57,12 +64,24 @@ export interface ChainSource {
   readonly genesisHash: Uint8Array;
   /** Starts delivering blocks from `fromHeight` on; once per source. */
   subscribe(listener: ChainListener, fromHeight: BlockHeight): void;
+  /**
+   * Blocks that were delivered before, once more, for what is watched by now: `each` in order of height, up to and with
+   * `toHeight`.
+   */
+  replay(
+    heights: { readonly from: BlockHeight; readonly to: BlockHeight },
+    each: (block: BlockEvent) => void,
+  ): Promise<void>;
   watchOutpoint(outpoint: Outpoint): void;
   watchScript(script: Uint8Array): void;
+  /** Every transaction is asked for: those for which `concerns` says yes are told like those that spend something watched. */
+  watchTransactions?(concerns: (txid: Uint8Array) => boolean): void;
   tip(): Promise<{ height: BlockHeight; hash: Uint8Array }>;
   headers(fromHeight: BlockHeight, count: number): Promise<readonly Uint8Array[]>;
   /** Where `txid` was confirmed, with its branch; undefined where it is not in the chain. */
   transaction(txid: Txid, atHeight?: BlockHeight): Promise<ConfirmedTransaction | undefined>;
+  /** A confirmed output that no confirmed transaction spends; undefined where there is none. */
+  unspentOutput(outpoint: Outpoint): Promise<UnspentOutput | undefined>;
   /** Satoshi per 1000 weight units. */
   feeratePerKw(urgency: FeeUrgency): Promise<number>;
   broadcast(raw: Uint8Array): Promise<BroadcastResult>;

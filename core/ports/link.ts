@@ -4,6 +4,8 @@ export interface Link {
   readonly name: string;
   /** A stream link delivers bytes at any boundaries; a datagram link delivers whole frames. */
   readonly kind: "stream" | "datagram";
+  /** Silence that worries nobody while no answer is due, in ms: where somebody else tells that the peer is gone (a broker's last will). */
+  readonly quietMs?: number;
   send(bytes: Uint8Array): void;
   close(): void;
   /** Set by the one who uses the link, before the first byte may arrive. */

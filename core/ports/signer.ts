@@ -48,6 +48,8 @@ export interface ChannelSigner {
   /** Funding signature on our own commitment, for broadcast; refused (`never-broadcast-revoked`) below the newest stored. */
   signLocalCommitment(number: CommitmentNumber, sighash: Uint8Array): Signature;
   signClosing(sighash: Uint8Array): Signature;
+  /** Funding signature on a statement of the routing table (core/keys/announcement.ts): hashed here, so that it is of no transaction. */
+  signAnnouncement(statement: Uint8Array): Signature;
   /** Throws where the key is not here (cold payout). */
   signClaim(key: ClaimKey, sighash: Uint8Array): Signature;
   claimPublicKey(key: ClaimKey): PublicKey;

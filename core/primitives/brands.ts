@@ -31,10 +31,9 @@ export const MAX_SATOSHI = 9_007_199_254_740; // the largest amount whose millis
 export const MAX_COMMITMENT_NUMBER = 2 ** 48 - 1;
 
 function natural(value: number, max: number, what: string): void {
-  assert(
-    Number.isSafeInteger(value) && value >= 0 && value <= max,
-    `${what} out of range: ${value}`,
-  );
+  const isIn = Number.isSafeInteger(value) && value >= 0 && value <= max;
+  // Texts of errors are made where there is one: numbers in them cost a device more than the check.
+  if (!isIn) assert(false, `${what} out of range: ${value}`);
 }
 export function satoshi(value: number): Satoshi {
   natural(value, MAX_SATOSHI, "satoshi");
@@ -61,7 +60,8 @@ export function toMilliSatoshi(amount: Satoshi): MilliSatoshi {
 }
 
 function sized(bytes: Uint8Array, length: number, what: string): void {
-  assert(bytes.length === length, `${what} must have ${length} bytes, has ${bytes.length}`);
+  const has = bytes.length;
+  if (has !== length) assert(false, `${what} must have ${length} bytes, has ${has}`);
 }
 export function txid(bytes: Uint8Array): Txid {
   sized(bytes, 32, "txid");

@@ -14,14 +14,23 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array {
 
 /** For lists: spread into arguments, a long one would not fit into a device's stack. */
 export function concatAll(parts: readonly Uint8Array[]): Uint8Array {
+  const count = parts.length;
   let length = 0;
-  for (const part of parts) length += part.length;
+  for (let i = 0; i < count; i++) length += (parts[i] as Uint8Array).length;
   const out = new Uint8Array(length);
   let at = 0;
-  for (const part of parts) {
+  for (let i = 0; i < count; i++) {
+    const part = parts[i] as Uint8Array;
     out.set(part, at);
     at += part.length;
   }
+  return out;
+}
+
+/** A copy of its own, which `slice` of a Buffer is not. */
+export function copyOf(bytes: Uint8Array): Uint8Array {
+  const out = new Uint8Array(bytes.length);
+  out.set(bytes);
   return out;
 }
 
@@ -32,6 +41,7 @@ export function plain(bytes: Uint8Array): Uint8Array {
 
 /** By words of four bytes: an interpreter pays for each look into an array. */
 export function equal(a: Uint8Array, b: Uint8Array): boolean {
+  if (a === b) return true;
   const { length } = a;
   if (length !== b.length || a[0] !== b[0]) return false;
   if (length < WORTH_VIEWS) return compare(a, b) === 0;
@@ -71,13 +81,26 @@ export function isZero(bytes: Uint8Array): boolean {
 }
 
 export function toHex(bytes: Uint8Array): string {
-  let out = "";
-  for (let i = 0; i < bytes.length; i++) out += HEX[bytes[i] as number] as string;
-  return out;
+  // Added up, it would be kept as a tree of its pieces.
+  const { length } = bytes;
+  const pairs = new Array<string>(length).fill("");
+  for (let i = 0; i < length; i++) pairs[i] = HEX[bytes[i] as number] as string;
+  return pairs.join("");
+}
+
+/** Of whole bytes. No regular expression: the device's image does without their engine. */
+export function isHex(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    // Bit 5 makes a letter a small one.
+    const letter = code | 0x20;
+    if (!(code >= 0x30 && code <= 0x39) && !(letter >= 0x61 && letter <= 0x66)) return false;
+  }
+  return text.length % 2 === 0;
 }
 
 export function fromHex(hex: string): Uint8Array {
-  assert(/^([0-9a-f]{2})*$/i.test(hex), "not a hexadecimal string of whole bytes");
+  assert(isHex(hex), "not a hexadecimal string of whole bytes");
   const out = new Uint8Array(hex.length / 2);
   for (let i = 0; i < out.length; i++) out[i] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16);
   return out;

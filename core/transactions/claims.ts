@@ -13,7 +13,7 @@ import {
   satoshi,
 } from "../primitives/brands.ts";
 import { MAX_DER_BYTES } from "./der.ts";
-import { type HtlcScriptSource, htlcScript } from "./htlc.ts";
+import { type HtlcKeys, type HtlcScriptSource, htlcScript } from "./htlc.ts";
 import { delayedScript, keyedAnchorScript, p2wpkhScriptCode, toRemoteScript } from "./script.ts";
 import type { ChannelType, CommitmentKeys } from "./terms.ts";
 import { witnessWeight } from "./transaction.ts";
@@ -41,7 +41,7 @@ export interface Claim {
   readonly sequence: number;
   /** Least locktime of a transaction with this input; 0 where there is no absolute lock. */
   readonly locktime: number;
-  /** Absent where no signature is needed. */
+  /** Absent where no signature is needed, or somebody else made it. */
   readonly key?: ClaimKey;
   /** The witness is the signature, if any, and then these. */
   readonly witnessAfterSignature: readonly Uint8Array[];
@@ -77,12 +77,15 @@ export function delayedClaim(
   });
 }
 
-/** The peer's to_local, or the output of its HTLC transaction, once its commitment is revoked. */
+/**
+ * The peer's to_local, or the output of its HTLC transaction, once its commitment is revoked. Without the secret there is
+ * no `key`: a tower has the signature already.
+ */
 export function revokedDelayedClaim(
   { outpoint, amount }: Claimable,
-  keys: CommitmentKeys,
+  keys: Pick<CommitmentKeys, "revocationPubkey" | "broadcasterDelayedPubkey">,
   toSelfDelay: number,
-  perCommitmentSecret: SecretKey,
+  perCommitmentSecret?: SecretKey,
 ): Claim {
   const scriptCode = delayedScript(keys, toSelfDelay);
   return signedClaim({
@@ -92,7 +95,7 @@ export function revokedDelayedClaim(
     scriptCode,
     sequence: REPLACEABLE,
     locktime: 0,
-    key: { role: "revocation", perCommitmentSecret },
+    ...revocationKey(perCommitmentSecret),
     witnessAfterSignature: [Uint8Array.of(1), scriptCode],
   });
 }
@@ -163,14 +166,14 @@ export function htlcByTimeoutClaim(
   });
 }
 
-/** An HTLC of either direction in a revoked commitment of the peer. */
+/** An HTLC of either direction in a revoked commitment of the peer; without the secret as above. */
 export function revokedHtlcClaim(
   crypto: Crypto,
   { outpoint, amount }: Claimable,
   channelType: ChannelType,
-  keys: CommitmentKeys,
+  keys: HtlcKeys,
   htlc: HtlcScriptSource,
-  perCommitmentSecret: SecretKey,
+  perCommitmentSecret?: SecretKey,
 ): Claim {
   const scriptCode = htlcScript(crypto, channelType, keys, htlc);
   return signedClaim({
@@ -180,7 +183,7 @@ export function revokedHtlcClaim(
     scriptCode,
     sequence: REPLACEABLE,
     locktime: 0,
-    key: { role: "revocation", perCommitmentSecret },
+    ...revocationKey(perCommitmentSecret),
     witnessAfterSignature: [keys.revocationPubkey, scriptCode],
   });
 }
@@ -228,6 +231,12 @@ export function sharedAnchorClaim({ outpoint, amount }: Claimable): Claim {
     witnessAfterSignature: [],
     witnessWeight: witnessWeight([]),
   };
+}
+
+function revocationKey(perCommitmentSecret: SecretKey | undefined): Pick<Claim, "key"> {
+  return perCommitmentSecret === undefined
+    ? {}
+    : { key: { role: "revocation", perCommitmentSecret } };
 }
 
 function signedClaim(claim: Omit<Claim, "witnessWeight">): Claim {

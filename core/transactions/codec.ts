@@ -2,6 +2,7 @@
  * Little-endian numbers, varints and byte strings of Bitcoin's serialisation (BIP 144), written and
  * strictly read.
  */
+import { copyOf } from "../primitives/bytes.ts";
 import { demand } from "../primitives/errors.ts";
 
 const TAG = "transaction";
@@ -64,7 +65,7 @@ export class ByteWriter {
   }
 
   bytes(): Uint8Array {
-    return this.#buffer.slice(0, this.#length);
+    return copyOf(this.view());
   }
 
   /** What was written, without a copy: to be read at once and not kept. */

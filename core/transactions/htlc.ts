@@ -54,10 +54,16 @@ export interface HtlcScriptSource {
   readonly cltvExpiry: number;
 }
 
+/** The keys in an HTLC output's script. */
+export type HtlcKeys = Pick<
+  CommitmentKeys,
+  "revocationPubkey" | "broadcasterHtlcPubkey" | "countersignatoryHtlcPubkey"
+>;
+
 export function htlcScript(
   crypto: Crypto,
   channelType: ChannelType,
-  keys: CommitmentKeys,
+  keys: HtlcKeys,
   source: HtlcScriptSource,
 ): Uint8Array {
   return htlcScripts(crypto, channelType, keys)(source);
@@ -69,7 +75,7 @@ export function htlcScript(
 export function htlcScripts(
   crypto: Crypto,
   channelType: ChannelType,
-  keys: CommitmentKeys,
+  keys: HtlcKeys,
 ): (source: HtlcScriptSource) => Uint8Array {
   let revocationHash160: Uint8Array | undefined;
   return ({ offered, paymentHash160, cltvExpiry }) => {

@@ -162,7 +162,8 @@ export function outpointKey(outpoint: {
   readonly txid: Uint8Array;
   readonly vout: number;
 }): string {
-  return `${toHex(outpoint.txid)}:${outpoint.vout}`;
+  // A text put together otherwise is kept in its pieces too where it names an entry of a map.
+  return [toHex(outpoint.txid), outpoint.vout].join(":");
 }
 
 export function writeOutpoint(writer: ByteWriter, outpoint: Outpoint): void {

@@ -21,29 +21,47 @@ export interface DirectionKeys {
   readonly chainingKey: Uint8Array;
 }
 
+const KEY_BYTES = 32;
+const NONCE_AT = 2 * KEY_BYTES;
+const NONCE_BYTES = 12;
+/** Of one direction: the key, the chaining key, the nonce. */
+export const CIPHER_BYTES = NONCE_AT + NONCE_BYTES;
+
+/** Where a direction's keys are: a host has thousands of sessions, and each piece of memory costs it more than what is in it. */
+export interface CipherPlace {
+  readonly memory: Uint8Array;
+  readonly at: number;
+}
+
+const ownPlace = (): CipherPlace => ({ memory: new Uint8Array(CIPHER_BYTES), at: 0 });
+
 /** Key, nonce and rotation of one direction. */
 class CipherState {
   /** Nonces of this key so far. */
   private used = 0;
-  private readonly nonce = new Uint8Array(12);
+  private readonly memory: Uint8Array;
+  private readonly at: number;
 
   constructor(
     private readonly crypto: Crypto,
-    private keys: DirectionKeys,
+    keys: DirectionKeys,
+    { memory, at }: CipherPlace,
   ) {
-    this.keys = { key: keys.key.slice(), chainingKey: keys.chainingKey.slice() };
+    this.memory = memory;
+    this.at = at;
+    this.keep(keys);
   }
 
   /** With the nonce `ahead` of the next one; moves nothing. */
   encrypt(ahead: number, plaintext: Uint8Array): Uint8Array {
-    return this.crypto.encrypt(this.keys.key, this.nonceOf(this.used + ahead), NONE, plaintext);
+    return this.crypto.encrypt(this.key, this.nonceOf(this.used + ahead), NONE, plaintext);
   }
 
   /** With the nonce `ahead` of the next one, of the next key where that is further on; moves nothing. */
   decrypt(ahead: number, ciphertext: Uint8Array): Uint8Array | undefined {
     assert(ahead >= 0 && ahead < NONCES_PER_KEY, "one rotation at most");
     const position = this.used + ahead;
-    const key = position < NONCES_PER_KEY ? this.keys.key : this.nextKeys().key;
+    const key = position < NONCES_PER_KEY ? this.key : this.nextKeys().key;
     return this.crypto.decrypt(key, this.nonceOf(position % NONCES_PER_KEY), NONE, ciphertext);
   }
 
@@ -51,37 +69,51 @@ class CipherState {
     this.used += nonces;
     if (this.used < NONCES_PER_KEY) return;
     const next = this.nextKeys();
-    this.wipe();
-    this.keys = next;
+    this.keep(next);
+    wipe(next.key);
+    wipe(next.chainingKey);
     this.used = 0;
   }
 
   wipe(): void {
-    wipe(this.keys.key);
-    wipe(this.keys.chainingKey);
+    wipe(this.part(0, CIPHER_BYTES));
+  }
+
+  private part(from: number, to: number): Uint8Array {
+    return this.memory.subarray(this.at + from, this.at + to);
+  }
+
+  private get key(): Uint8Array {
+    return this.part(0, KEY_BYTES);
+  }
+
+  private keep({ key, chainingKey }: DirectionKeys): void {
+    this.memory.set(key, this.at);
+    this.memory.set(chainingKey, this.at + KEY_BYTES);
   }
 
   private nextKeys(): DirectionKeys {
-    const [chainingKey, key] = hkdf(this.crypto, this.keys.chainingKey, this.keys.key);
+    const oldChainingKey = this.part(KEY_BYTES, NONCE_AT);
+    const [chainingKey, key] = hkdf(this.crypto, oldChainingKey, this.key);
     return { key, chainingKey };
   }
 
   /** 32 zero bits, then a little-endian 64-bit number below 1000. */
   private nonceOf(number: number): Uint8Array {
-    this.nonce[4] = number;
-    this.nonce[5] = number >> 8;
-    return this.nonce;
+    const nonce = this.part(NONCE_AT, CIPHER_BYTES);
+    nonce[4] = number;
+    nonce[5] = number >> 8;
+    return nonce;
   }
 }
 
 /** Encrypts one direction, either BOLT 8's messages or packets: never both. */
 export class SendingCipher {
   private readonly state: CipherState;
-  private readonly length = new Uint8Array(2);
   private sealed = 0;
 
-  constructor(crypto: Crypto, keys: DirectionKeys) {
-    this.state = new CipherState(crypto, keys);
+  constructor(crypto: Crypto, keys: DirectionKeys, place = ownPlace()) {
+    this.state = new CipherState(crypto, keys, place);
   }
 
   /** Messages or packets so far; the next one has this number. */
@@ -101,9 +133,8 @@ export class SendingCipher {
   /** BOLT 8's encrypted length and message (Lightning peers over TCP): two nonces. */
   seal(message: Uint8Array): { readonly header: Uint8Array; readonly body: Uint8Array } {
     assert(message.length <= MAX_NOISE_MESSAGE_BYTES, "message too large for BOLT 8");
-    this.length[0] = message.length >> 8;
-    this.length[1] = message.length;
-    const header = this.state.encrypt(0, this.length);
+    const length = Uint8Array.of(message.length >> 8, message.length);
+    const header = this.state.encrypt(0, length);
     const body = this.state.encrypt(1, message);
     this.state.advance(2);
     this.sealed++;
@@ -120,8 +151,8 @@ export class ReceivingCipher {
   private readonly state: CipherState;
   private opened = 0;
 
-  constructor(crypto: Crypto, keys: DirectionKeys) {
-    this.state = new CipherState(crypto, keys);
+  constructor(crypto: Crypto, keys: DirectionKeys, place = ownPlace()) {
+    this.state = new CipherState(crypto, keys, place);
   }
 
   /** Messages or packets so far; the next one has this number. */

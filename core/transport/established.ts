@@ -2,7 +2,7 @@
 import { MessageExpander, MessageShortener } from "../messages/short-form.ts";
 import type { Crypto } from "../ports/crypto.ts";
 import type { PublicKey } from "../primitives/brands.ts";
-import { ReceivingCipher, SendingCipher } from "./cipher.ts";
+import { CIPHER_BYTES, ReceivingCipher, SendingCipher } from "./cipher.ts";
 import type { TransportKeys } from "./noise.ts";
 import { distance, type Numbering, packetHeader } from "./packets.ts";
 import type { SessionTiming } from "./timing.ts";
@@ -32,7 +32,7 @@ const ALIVE: Liveness = { type: "alive" };
 export class Established {
   /** What was said before, in each direction. */
   readonly outgoing = new MessageShortener();
-  readonly incoming = new MessageExpander();
+  readonly incoming = new MessageExpander(this.outgoing);
   private readonly sending: SendingCipher;
   private readonly receiving: ReceivingCipher;
   /** Time of the last authentic packet. */
@@ -40,6 +40,8 @@ export class Established {
   /** The peer has shown that it finished the handshake too. */
   private confirmed: boolean;
   private pinged = false;
+  /** Since then something of ours waits for an answer: nothing was heard after it. */
+  private askedMs: number | undefined;
   /** The peer seems to have forgotten us: dead then, unless it is heard before. */
   private doubtUntilMs: number | undefined;
 
@@ -48,9 +50,12 @@ export class Established {
     keys: TransportKeys,
     private readonly numbering: Numbering,
     readonly origin: Origin,
+    /** The link's (`Link.quietMs`). */
+    private readonly quietMs = 0,
   ) {
-    this.sending = new SendingCipher(crypto, keys.sending);
-    this.receiving = new ReceivingCipher(crypto, keys.receiving);
+    const memory = new Uint8Array(2 * CIPHER_BYTES);
+    this.sending = new SendingCipher(crypto, keys.sending, { memory, at: 0 });
+    this.receiving = new ReceivingCipher(crypto, keys.receiving, { memory, at: CIPHER_BYTES });
     this.heardMs = origin.sinceMs;
     this.confirmed = !origin.weInitiated;
   }
@@ -80,8 +85,14 @@ export class Established {
     this.heardMs = nowMs;
     this.confirmed = true;
     this.pinged = false;
+    this.askedMs = undefined;
     this.doubtUntilMs = undefined;
     return { type: "packet", plaintext };
+  }
+
+  /** Something was sent that the peer answers, sooner or later. */
+  asked(nowMs: number): void {
+    this.askedMs ??= nowMs;
   }
 
   /** The peer says, unauthenticated, that it has no session: true where that is worth a ping. */
@@ -92,19 +103,24 @@ export class Established {
   }
 
   liveness(nowMs: number, timing: SessionTiming): Liveness {
-    const silentMs = nowMs - this.heardMs;
-    if (!this.confirmed && silentMs >= timing.handshakeTimeoutMs) {
+    if (!this.confirmed && nowMs - this.heardMs >= timing.handshakeTimeoutMs) {
       return { type: "dead", reason: "the peer did not finish the handshake" };
     }
     if (this.doubtUntilMs !== undefined && nowMs >= this.doubtUntilMs) {
       return { type: "dead", reason: "the peer has forgotten the session" };
     }
+    const silentMs = nowMs - this.worryFromMs(timing);
     if (silentMs >= timing.deadAfterMs) {
       return { type: "dead", reason: `nothing heard for ${silentMs} ms` };
     }
     if (silentMs < timing.pingAfterMs || this.pinged) return ALIVE;
     this.pinged = true;
     return { type: "ping" };
+  }
+
+  private worryFromMs({ pingAfterMs }: SessionTiming): number {
+    const { quietMs, heardMs } = this;
+    return quietMs > pingAfterMs ? (this.askedMs ?? heardMs + quietMs - pingAfterMs) : heardMs;
   }
 
   wipe(): void {

@@ -8,6 +8,7 @@ const CRC_BYTES = 4;
 /** A COBS block: its length byte and up to 254 bytes without a zero. */
 const MAX_BLOCK = 255;
 const INITIAL_BYTES = 256;
+const KEPT_BYTES = 1024;
 
 /** Bytes on the line for a packet's frame of `length` bytes, at most; others have a CRC besides. */
 export function frameBound(content: number): number {
@@ -173,6 +174,8 @@ export class FrameDecoder {
     }
     this.delivered++;
     this.deliver(content);
+    // A frame of headers has 4 KB; a device does not keep as much for the small ones that follow.
+    if (this.buffer.length > KEPT_BYTES) this.buffer = new Uint8Array(INITIAL_BYTES);
   }
 
   /** A packet proves itself when it is decrypted; everything else has a CRC. */

@@ -1,6 +1,6 @@
 /** How a session's end is told to the peer: an encrypted message of one byte, which no CBOR array is. */
 
-export const Goodbye = { closing: 0, superseded: 1, lost: 2, violation: 3 } as const;
+export const Goodbye = { closing: 0, superseded: 1, lost: 2, violation: 3, moved: 4 } as const;
 export type GoodbyeCode = (typeof Goodbye)[keyof typeof Goodbye];
 
 /** Higher values are kept for later versions; all of them end the session. */
@@ -11,6 +11,7 @@ const reasons: readonly string[] = [
   "the peer has a newer session",
   "the peer noticed lost messages",
   "the peer could not understand a message",
+  "another process of the peer goes on: call again",
 ];
 
 /** The code in a decrypted packet; undefined where it is a message. */

@@ -1,7 +1,8 @@
 /** Handshakes that others begin, while they are not finished: few, cheap to refuse, gone after a while (BOLT 8). */
-import type { PublicKey, SecretKey } from "../primitives/brands.ts";
+import type { Crypto, Entropy } from "../ports/crypto.ts";
+import { type PublicKey, type SecretKey, secretKey } from "../primitives/brands.ts";
 import { equal } from "../primitives/bytes.ts";
-import { ProtocolViolation } from "../primitives/errors.ts";
+import { assert, ProtocolViolation } from "../primitives/errors.ts";
 import {
   acceptHandshake,
   answerHandshake,
@@ -14,6 +15,11 @@ import {
 export const MAX_PENDING_HANDSHAKES = 4;
 /** Acts one that are worked on (two curve operations each) within one handshake timeout. */
 export const MAX_ACTS_ONE = 8;
+
+interface KeySource {
+  readonly crypto: Crypto;
+  readonly entropy: Entropy;
+}
 
 interface Pending {
   readonly actOne: Uint8Array;
@@ -28,9 +34,8 @@ export class PendingHandshakes {
   private answered = 0;
 
   constructor(
-    private readonly context: HandshakeContext,
+    private readonly context: HandshakeContext & KeySource,
     private readonly timeoutMs: number,
-    private readonly freshKey: () => SecretKey,
   ) {}
 
   /** Act two for an act one; undefined where it is not authentic or too many came. A repeated one is answered alike. */
@@ -39,7 +44,8 @@ export class PendingHandshakes {
     const repeated = this.pending.find((pending) => equal(pending.actOne, actOne));
     if (repeated !== undefined) return repeated.actTwo;
     if (!this.mayAnswer(nowMs)) return undefined;
-    const answer = ifAuthentic(() => answerHandshake(this.context, actOne, this.freshKey()));
+    const { context } = this;
+    const answer = ifAuthentic(() => answerHandshake(context, actOne, freshSecretKey(context)));
     if (answer === undefined) return undefined;
     const deadlineMs = nowMs + this.timeoutMs;
     const { state, actTwo } = answer;
@@ -65,7 +71,13 @@ export class PendingHandshakes {
     this.pending = [];
   }
 
-  expire(nowMs: number): void {
+  /** Nothing waits, and nothing is counted any more. */
+  isOver(nowMs: number): boolean {
+    this.expire(nowMs);
+    return this.pending.length === 0 && nowMs >= this.windowEndMs;
+  }
+
+  private expire(nowMs: number): void {
     if (this.pending.some((pending) => pending.deadlineMs <= nowMs)) {
       this.pending = this.pending.filter((pending) => pending.deadlineMs > nowMs);
     }
@@ -89,4 +101,13 @@ export function ifAuthentic<T>(step: () => T): T | undefined {
     if (error instanceof ProtocolViolation) return undefined;
     throw error;
   }
+}
+
+/** An ephemeral key. */
+export function freshSecretKey({ crypto, entropy }: KeySource): SecretKey {
+  for (let attempt = 0; attempt < 16; attempt++) {
+    const bytes = entropy.random(32);
+    if (crypto.isSecretKey(bytes)) return secretKey(bytes);
+  }
+  assert(false, "the entropy source gives no valid secret key");
 }

@@ -11,12 +11,30 @@ export const MAX_PACKET_MESSAGES = 64;
 
 /** Messages on their way into a packet. What is taken is a view that stands until the next use of the outbox. */
 export class Outbox {
-  private readonly encoder = new CborEncoder();
+  private held: CborEncoder | undefined;
   private count = 0;
   /** Where the last message begins. */
   private last = 0;
   /** Bytes that were taken, and are still in front. */
   private taken = 0;
+
+  /** Encoders that nobody uses: thousands of sessions have few packets in the making at a time. */
+  constructor(private readonly encoders: CborEncoder[] = []) {}
+
+  private get encoder(): CborEncoder {
+    this.held ??= this.encoders.pop() ?? new CborEncoder();
+    return this.held;
+  }
+
+  /** What was taken has been used. */
+  release(): void {
+    const { held } = this;
+    if (!held || this.count > 0) return;
+    held.truncate(0);
+    this.taken = 0;
+    this.held = undefined;
+    this.encoders.push(held);
+  }
 
   get isEmpty(): boolean {
     return this.count === 0;
@@ -58,9 +76,8 @@ export class Outbox {
   }
 
   clear(): void {
-    this.encoder.truncate(0);
     this.count = 0;
-    this.taken = 0;
+    this.release();
   }
 }
 

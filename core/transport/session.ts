@@ -1,11 +1,10 @@
 /** One peer over one link: handshake, encrypted messages, liveness, and the next handshake when one ends (docs/PROTOCOL.md "Sessions"). */
-import type { CborLimits } from "../messages/cbor.ts";
 import { DEVICE_MAX_MESSAGE_BYTES, messageLimits, type UnknownMessage } from "../messages/codec.ts";
 import type { Message } from "../messages/message.ts";
 import type { Link } from "../ports/link.ts";
-import { type PublicKey, type SecretKey, secretKey } from "../primitives/brands.ts";
+import type { PublicKey } from "../primitives/brands.ts";
 import { compare, concatAll, equal, plain } from "../primitives/bytes.ts";
-import { assert, ProtocolViolation, unreachable } from "../primitives/errors.ts";
+import { ProtocolViolation, unreachable } from "../primitives/errors.ts";
 import { Caller } from "./calling.ts";
 import { TAG_BYTES } from "./cipher.ts";
 import { Established, type Origin } from "./established.ts";
@@ -16,7 +15,7 @@ import { encodeCard } from "./identity.ts";
 import type { TransportKeys } from "./noise.ts";
 import { Outbox, PacketReader } from "./packet.ts";
 import { isPacket, Kind, type Numbering, numberingOf } from "./packets.ts";
-import type { SessionOptions } from "./session-options.ts";
+import type { SessionOptions, SessionStart } from "./session-options.ts";
 import { defaultTiming, type SessionTiming } from "./timing.ts";
 
 /** Longest pong; a ping that asks for more is not answered. */
@@ -33,13 +32,17 @@ const CARD = Uint8Array.of(Kind.card);
 /** Driven by the link's bytes and by `tick`, which comes some times within the shortest of the timings. */
 export class Session {
   private readonly timing: SessionTiming;
-  private readonly outbox = new Outbox();
-  private readonly decoder: FrameDecoder;
-  private readonly incoming: PendingHandshakes;
+  private readonly outbox: Outbox;
+  /** Of a stream; datagrams are whole. */
+  private readonly decoder: FrameDecoder | undefined;
+  readonly link: Link;
+  /** Whom this session calls. */
+  readonly callee: PublicKey | undefined;
+  /** While there are some, and for as long as they are counted. */
+  private incoming: PendingHandshakes | undefined;
   private readonly caller: Caller | undefined;
   private readonly numbering: Numbering;
   private readonly maxFrameBytes: number;
-  private readonly limits: CborLimits;
   private current: Established | undefined;
   private nowMs: number;
   private hintedMs = Number.NEGATIVE_INFINITY;
@@ -51,36 +54,25 @@ export class Session {
   /** How many `together` are under way, one inside the other. */
   private bursts = 0;
 
-  constructor(private readonly options: SessionOptions) {
-    const { link, maxMessageBytes, remoteNodeId, nowMs } = options;
+  constructor(
+    private readonly options: SessionOptions,
+    { link, nowMs, remoteNodeId }: SessionStart,
+  ) {
+    this.link = link;
+    this.callee = remoteNodeId;
     this.timing = options.timing ?? defaultTiming;
     this.nowMs = nowMs;
-    this.limits = messageLimits(maxMessageBytes);
     this.numbering = numberingOf(link.kind);
-    this.maxFrameBytes = this.numbering.headerBytes + TAG_BYTES + maxMessageBytes;
-    this.decoder = new FrameDecoder(this.maxFrameBytes, (frame) => this.receiveFrame(frame));
-    const freshKey = () => this.freshKey();
-    const { crypto, identity, entropy } = options;
-    const context = { crypto, identity, entropy, prologue: DEVICE_PROLOGUE };
-    this.incoming = new PendingHandshakes(context, this.timing.handshakeTimeoutMs, freshKey);
+    this.maxFrameBytes = this.numbering.headerBytes + TAG_BYTES + options.maxMessageBytes;
+    this.outbox = new Outbox(options.encoders);
+    if (link.kind === "stream") {
+      this.decoder = new FrameDecoder(this.maxFrameBytes, (frame) => this.receiveFrame(frame));
+    }
     if (remoteNodeId !== undefined) {
-      this.caller = new Caller(context, remoteNodeId, this.timing, nowMs);
+      this.caller = new Caller(this.handshakes(), remoteNodeId, this.timing, nowMs);
     }
     link.onBytes = (bytes) => this.receive(bytes);
     link.onClosed = (reason) => this.finish(`the link closed: ${reason}`);
-  }
-
-  get linkName(): string {
-    return this.options.link.name;
-  }
-
-  get linkKind(): Link["kind"] {
-    return this.options.link.kind;
-  }
-
-  /** Whom this session calls. */
-  get callee(): PublicKey | undefined {
-    return this.options.remoteNodeId;
   }
 
   /** The peer, and how this session began; undefined while none is established. */
@@ -113,6 +105,7 @@ export class Session {
       this.drop(`${message.type}: ${length} bytes, the peer takes ${most}`);
       return false;
     }
+    if (message.type !== "pong") current.asked(this.nowMs);
     if (outbox.isBeyond(most)) this.sendFrame(current.seal(outbox.takeAllButLast()));
     if (this.bursts === 0) this.flush();
     return true;
@@ -134,17 +127,20 @@ export class Session {
 
   private flush(): void {
     const { current, outbox } = this;
-    if (current !== undefined && !outbox.isEmpty) this.sendFrame(current.seal(outbox.takeAll()));
+    if (current === undefined || outbox.isEmpty) return;
+    const sealed = current.seal(outbox.takeAll());
+    outbox.release();
+    this.sendFrame(sealed);
   }
 
   /** Lets time pass; `nowMs` never goes back. */
   tick(nowMs: number): void {
     this.nowMs = nowMs;
     if (this.finished) return;
-    this.incoming.expire(nowMs);
+    if (this.incoming?.isOver(nowMs)) this.incoming = undefined;
     if (this.current !== undefined) this.checkLiveness(this.current);
     if (this.current !== undefined) return;
-    const actOne = this.caller?.tick(nowMs, () => this.freshKey());
+    const actOne = this.caller?.tick(nowMs);
     if (actOne !== undefined) this.sendFrame([ACT_ONE, actOne]);
   }
 
@@ -156,6 +152,11 @@ export class Session {
   /** Ends the established session because of what the peer did in it; an initiator calls again after a pause. */
   drop(reason: string): void {
     this.endCurrent(reason, Goodbye.violation, true);
+  }
+
+  /** Ends the established session: another process of ours is to have the next one. */
+  move(reason: string): void {
+    this.endCurrent(reason, Goodbye.moved);
   }
 
   /** Ends the session because another one to this peer is better; calls no more until `wake`. */
@@ -193,7 +194,7 @@ export class Session {
   }
 
   private receiveChunk(bytes: Uint8Array): void {
-    if (this.options.link.kind === "stream") this.decoder.push(bytes);
+    if (this.decoder) this.decoder.push(bytes);
     else if (bytes.length <= this.maxFrameBytes) this.receiveFrame(plain(bytes));
   }
 
@@ -225,27 +226,31 @@ export class Session {
 
   /** Where both call at once, the call of the lower node id counts. */
   private receiveActOne(actOne: Uint8Array): void {
-    const { remoteNodeId, identity } = this.options;
-    const ours = remoteNodeId !== undefined && compare(identity.nodeId, remoteNodeId) < 0;
-    if (ours && this.caller?.isCalling) return;
+    const { callee, caller, options } = this;
+    const ours = callee !== undefined && compare(options.identity.nodeId, callee) < 0;
+    if (ours && caller?.isCalling) return;
+    this.incoming ??= new PendingHandshakes(this.handshakes(), this.timing.handshakeTimeoutMs);
     const actTwo = this.incoming.answer(actOne, this.nowMs);
     if (actTwo !== undefined) this.sendFrame([ACT_TWO, actTwo]);
   }
 
   private receiveActTwo(actTwo: Uint8Array): void {
-    const { remoteNodeId } = this.options;
     const finished = this.caller?.finish(actTwo);
-    if (finished === undefined || remoteNodeId === undefined) return;
+    if (finished === undefined || this.callee === undefined) return;
     this.sendFrame([ACT_THREE, finished.actThree]);
-    this.establish(finished.keys, { remoteNodeId, weInitiated: true, sinceMs: this.nowMs });
+    this.establish(finished.keys, {
+      remoteNodeId: this.callee,
+      weInitiated: true,
+      sinceMs: this.nowMs,
+    });
   }
 
   private receiveActThree(actThree: Uint8Array): void {
-    const accepted = this.incoming.accept(actThree, this.nowMs);
+    const accepted = this.incoming?.accept(actThree, this.nowMs);
     if (accepted === undefined) return;
     const { keys, remoteNodeId } = accepted;
     // A stranger on the same link does not push a living peer out.
-    const expected = this.options.remoteNodeId ?? this.current?.origin.remoteNodeId;
+    const expected = this.callee ?? this.current?.origin.remoteNodeId;
     if (expected !== undefined && !equal(expected, remoteNodeId)) return;
     this.establish(keys, { remoteNodeId, weInitiated: false, sinceMs: this.nowMs });
     // The initiator waits for a first message to know that act three arrived.
@@ -255,11 +260,12 @@ export class Session {
   private establish(keys: TransportKeys, origin: Origin): void {
     this.endCurrent("the peer began a new session");
     if (this.finished) return;
-    this.incoming.clear();
+    this.incoming?.clear();
     this.caller?.hold();
     this.peerMaxMessageBytes = DEVICE_MAX_MESSAGE_BYTES;
-    this.current = new Established(this.options.crypto, keys, this.numbering, origin);
-    this.options.events.onEstablished(origin.remoteNodeId);
+    const { crypto, events } = this.options;
+    this.current = new Established(crypto, keys, this.numbering, origin, this.link.quietMs);
+    events.onEstablished(origin.remoteNodeId, this);
   }
 
   private receivePacket(current: Established, frame: Uint8Array): void {
@@ -283,15 +289,17 @@ export class Session {
 
   /** Each is worked on before the next one is read: one that ends the session takes those behind it along. */
   private receiveMessages(current: Established, plaintext: Uint8Array): void {
-    const reader = new PacketReader(plaintext, this.limits, current.incoming);
+    const { remoteNodeId } = current.origin;
+    const limits = messageLimits(this.options.maxMessageBytes);
+    const reader = new PacketReader(plaintext, limits, current.incoming);
     while (this.current === current) {
-      const message = this.read(reader);
+      const message = this.read(reader, remoteNodeId);
       if (message === undefined) return;
-      this.receiveMessage(message);
+      this.receiveMessage(message, remoteNodeId);
     }
   }
 
-  private receiveMessage(message: Message | UnknownMessage): void {
+  private receiveMessage(message: Message | UnknownMessage, from: PublicKey): void {
     this.caller?.succeeded();
     switch (message.type) {
       case "ping":
@@ -302,17 +310,17 @@ export class Session {
       case "unknown":
         break;
       default:
-        this.options.events.onMessage(message);
+        this.options.events.onMessage(message, from);
     }
   }
 
   /** Undefined at the packet's end, and where it was no message: then the session has ended. */
-  private read(reader: PacketReader): Message | UnknownMessage | undefined {
+  private read(reader: PacketReader, from: PublicKey): Message | UnknownMessage | undefined {
     try {
       return reader.next();
     } catch (error) {
       if (!(error instanceof ProtocolViolation)) throw error;
-      this.options.events.onViolation?.(error);
+      this.options.events.onViolation?.(error, from);
       this.endCurrent(error.message, Goodbye.violation, true);
       return undefined;
     }
@@ -340,7 +348,8 @@ export class Session {
 
   private receiveNoSession(): void {
     const untilMs = this.nowMs + this.timing.handshakeTimeoutMs / 4;
-    if (this.current?.doubt(untilMs)) this.ping();
+    if (this.current === undefined) this.caller?.hurry(this.nowMs);
+    else if (this.current.doubt(untilMs)) this.ping();
   }
 
   private checkLiveness(current: Established): void {
@@ -365,28 +374,23 @@ export class Session {
     this.current = undefined;
     current.wipe();
     this.caller?.pause(this.nowMs, slowly);
-    this.options.events.onClosed(reason);
+    this.options.events.onClosed(reason, current.origin.remoteNodeId, this);
   }
 
   private finish(reason: string, goodbye?: GoodbyeCode): void {
     if (this.finished) return;
     this.finished = true;
-    this.incoming.clear();
+    this.incoming = undefined;
     this.endCurrent(reason, goodbye);
     this.caller?.hold();
   }
 
-  private sendFrame(parts: readonly Uint8Array[]): void {
-    const { link } = this.options;
-    link.send(link.kind === "stream" ? encodeFrame(parts) : concatAll(parts));
+  private handshakes() {
+    const { crypto, identity, entropy } = this.options;
+    return { crypto, identity, entropy, prologue: DEVICE_PROLOGUE };
   }
 
-  private freshKey(): SecretKey {
-    const { crypto, entropy } = this.options;
-    for (let attempt = 0; attempt < 16; attempt++) {
-      const bytes = entropy.random(32);
-      if (crypto.isSecretKey(bytes)) return secretKey(bytes);
-    }
-    assert(false, "the entropy source gives no valid secret key");
+  private sendFrame(parts: readonly Uint8Array[]): void {
+    this.link.send(this.decoder ? encodeFrame(parts) : concatAll(parts));
   }
 }

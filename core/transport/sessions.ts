@@ -18,7 +18,7 @@ export interface PeerEvents {
   onViolation?(remoteNodeId: PublicKey, violation: ProtocolViolation): void;
 }
 
-export type SessionsOptions = Omit<SessionOptions, "link" | "remoteNodeId" | "events" | "nowMs"> & {
+export type SessionsOptions = Omit<SessionOptions, "events" | "encoders"> & {
   /** Links at a time. */
   readonly maxLinks: number;
   readonly events: PeerEvents;
@@ -29,38 +29,28 @@ export class Sessions {
   private readonly all: Session[] = [];
   /** By the peer's node id in hexadecimal. */
   private readonly chosen = new ByteMap<Session>();
+  private readonly shared: SessionOptions;
   private nowMs: number;
 
   constructor(private readonly options: SessionsOptions) {
-    this.nowMs = options.nowMs;
+    const { events, nowMs } = options;
+    this.nowMs = nowMs;
+    this.shared = {
+      ...options,
+      encoders: [],
+      events: {
+        onEstablished: (id, session) => this.choose(id, session),
+        onMessage: (message, id) => events.onMessage(id, message),
+        onViolation: (violation, id) => events.onViolation?.(id, violation),
+        onClosed: (reason, id, session) => this.closed(id, session, reason),
+      },
+    };
   }
 
   /** Takes the link over; with `remoteNodeId` it calls that node at the next tick, else it waits to be called. */
   add(link: Link, remoteNodeId?: PublicKey): Session {
     assert(this.all.length < this.options.maxLinks, `more than ${this.options.maxLinks} links`);
-    let peer: PublicKey | undefined;
-    const { events } = this.options;
-    const session: Session = new Session({
-      ...this.options,
-      nowMs: this.nowMs,
-      link,
-      ...(remoteNodeId === undefined ? {} : { remoteNodeId }),
-      events: {
-        onEstablished: (id) => {
-          peer = id;
-          this.choose(id, session);
-        },
-        onMessage: (message) => {
-          if (peer !== undefined) events.onMessage(peer, message);
-        },
-        onViolation: (violation) => {
-          if (peer !== undefined) events.onViolation?.(peer, violation);
-        },
-        onClosed: (reason) => {
-          if (peer !== undefined) this.closed(peer, session, reason);
-        },
-      },
-    });
+    const session = new Session(this.shared, { link, remoteNodeId, nowMs: this.nowMs });
     this.all.push(session);
     return session;
   }

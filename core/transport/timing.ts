@@ -13,6 +13,9 @@ export interface SessionTiming {
   readonly maxBackoffMs: number;
 }
 
+/** Of a link over MQTT. A thousand idle devices that pinged every 5 s would be most of a gateway's work. */
+export const MQTT_QUIET_MS = 60_000;
+
 export const defaultTiming: SessionTiming = {
   pingAfterMs: 5_000,
   deadAfterMs: 15_000,

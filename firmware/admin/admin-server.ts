@@ -26,7 +26,7 @@ export interface Method {
 }
 
 export interface AdminHost {
-  readonly methods: ReadonlyMap<string, Method>;
+  methods(): ReadonlyMap<string, Method>;
   readonly isClaimed: boolean;
   isOwner(peer: PublicKey): boolean;
   reachOf(peer: PublicKey): Reach;
@@ -76,7 +76,8 @@ export class AdminServer {
 
   private async run(peer: PublicKey, request: MessageNamed<"admin_request">): Promise<PlainObject> {
     const { host } = this;
-    const method = host.methods.get(request.method);
+    const methods = host.methods();
+    const method = methods.get(request.method);
     const isOwner = host.isOwner(peer);
     // Rule `owner-alone-administers`: before a parameter is looked at.
     if (host.isClaimed && !isOwner && method?.openWhile !== "always") {
@@ -86,7 +87,7 @@ export class AdminServer {
       throw new AdminError("unclaimed", "this device has no owner yet: claim it first");
     }
     if (!method) {
-      const known = [...host.methods.keys()].join(", ");
+      const known = [...methods.keys()].join(", ");
       throw new AdminError("method", `there is no such method; there are ${known}`);
     }
     const map = paramsOf(request.params);

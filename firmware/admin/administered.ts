@@ -5,6 +5,7 @@ import type { PriceList } from "../apps/price-list.ts";
 import type { Board, Image } from "../board.ts";
 import type { Device } from "../device.ts";
 import type { LogRing } from "../log/log-ring.ts";
+import type { SalesLog } from "../log/sales-log.ts";
 import type { Ownership } from "../owner/ownership.ts";
 import type { SettingsStore } from "../settings/settings-store.ts";
 import type { FlashLogStore } from "../store/flash-log.ts";
@@ -18,6 +19,7 @@ export interface Administered {
   readonly records: FlashLogStore;
   readonly ownership: Ownership;
   readonly prices: PriceList;
+  readonly sales: SalesLog;
   readonly updates: UpdateReceiver;
   /** Of now: another one after each change of settings. */
   readonly node: Node;

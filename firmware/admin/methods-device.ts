@@ -90,6 +90,14 @@ function info(of: Administered): PlainObject {
       amountLeftMsat: budget.amountMsat,
       declineReason: budget.declineReason,
     },
+    tower: settings?.tower &&
+      budget?.tower && {
+        nodeId: settings.tower,
+        registered: budget.tower.isRegistered,
+        waitingStates: budget.tower.waitingStates,
+        lostStates: budget.tower.lostStates + budget.tower.unseenStates,
+        exposureMsat: budget.tower.exposureMsat,
+      },
     channels: { count: node.channels().length, ...sums },
     app: settings && {
       name: settings.app,
@@ -99,6 +107,7 @@ function info(of: Administered): PlainObject {
       owedMsat: status?.owedMsat ?? 0,
       owedPayments: status?.owedPayments ?? 0,
     },
+    priceList: { version: of.prices.version, total: of.prices.total },
     flash: {
       liveBytes: flash.liveBytes,
       limitBytes: flash.hardLimitBytes,

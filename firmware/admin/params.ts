@@ -3,7 +3,7 @@ import type { CborValue } from "../../core/messages/schema.ts";
 import { utf8Length } from "../../core/messages/utf8.ts";
 import type { Crypto } from "../../core/ports/crypto.ts";
 import { type PublicKey, publicKey } from "../../core/primitives/brands.ts";
-import { fromHex } from "../../core/primitives/bytes.ts";
+import { fromHex, isHex } from "../../core/primitives/bytes.ts";
 
 /** An answer that is no result: a code for programs, a sentence for people. */
 export class AdminError extends Error {
@@ -61,8 +61,9 @@ export class Params {
   /** Bytes, or as many in hexadecimal; a copy. */
   bytes(name: string, range: { readonly min: number; readonly max: number }): Uint8Array {
     const value = this.get(name);
-    const isHex = typeof value === "string" && /^([0-9a-f]{2})*$/i.test(value);
-    const found = value instanceof Uint8Array ? value.slice() : isHex ? fromHex(value) : undefined;
+    const isDigits = typeof value === "string" && isHex(value);
+    const found =
+      value instanceof Uint8Array ? value.slice() : isDigits ? fromHex(value) : undefined;
     if (!found || found.length < range.min || found.length > range.max) {
       const much = range.min === range.max ? `${range.min}` : `${range.min} to ${range.max}`;
       throw this.wrong(name, `must have ${much} bytes`);

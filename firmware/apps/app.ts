@@ -6,6 +6,7 @@ import type { Crypto, Entropy } from "../../core/ports/crypto.ts";
 import type { Store } from "../../core/ports/store.ts";
 import type { ChannelId, PublicKey } from "../../core/primitives/brands.ts";
 import type { Clock, Pins } from "../board.ts";
+import type { InvoicePlace } from "./device-invoice.ts";
 import type { Inbox } from "./inbox.ts";
 import type { PriceList } from "./price-list.ts";
 
@@ -20,6 +21,8 @@ export interface AppHost {
   readonly store: Store;
   /** What was credited and not yet served; of an app that takes payments. */
   readonly inbox?: Inbox | undefined;
+  /** What invoices say of the device; absent where it makes none. */
+  readonly invoices?: InvoicePlace | undefined;
   /** The owner's price list; absent where the device keeps none. */
   readonly prices?: PriceList | undefined;
   /** Why the device takes no payment now (rule `offline-budget`); undefined where it does. */

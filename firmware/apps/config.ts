@@ -1,6 +1,6 @@
 /** An app's settings as its owner gave them (CBOR or JSON): read with limits, refused in words that say what to change. */
 import { utf8Length } from "../../core/messages/utf8.ts";
-import { fromHex } from "../../core/primitives/bytes.ts";
+import { fromHex, isHex } from "../../core/primitives/bytes.ts";
 
 /** What is wrong with a setting, and what it may be. */
 export class ConfigError extends Error {
@@ -65,8 +65,8 @@ export class Config {
   /** Bytes, or their hexadecimal digits. */
   bytes(name: string, length: number): Uint8Array {
     const value = this.get(name);
-    const isHex = typeof value === "string" && /^([0-9a-f]{2})+$/i.test(value);
-    const bytes = isHex ? fromHex(value as string) : value;
+    const isDigits = typeof value === "string" && isHex(value);
+    const bytes = isDigits ? fromHex(value as string) : value;
     if (!(bytes instanceof Uint8Array) || bytes.length !== length) {
       return this.refuse(name, `must be ${length} bytes (${2 * length} hexadecimal digits)`, value);
     }

@@ -24,6 +24,16 @@ export interface Arrival {
   readonly begun: boolean;
   /** It was decided that it goes back: it buys nothing any more. */
   readonly owed?: boolean | undefined;
+  /** Its HTLC stands open in the channel: the money comes when the preimage is shown, or never was ours. */
+  readonly held?: HeldHtlc | undefined;
+  /** Of a held one: it was served, and the preimage is to be shown. */
+  readonly delivered?: boolean | undefined;
+}
+
+export interface HeldHtlc {
+  readonly htlcId: number;
+  /** The payment secret, of which the preimage follows. */
+  readonly secret: Uint8Array;
 }
 
 export interface InboxState {
@@ -38,8 +48,8 @@ export interface InboxState {
 type Outcome<T> = T | Promise<T>;
 
 const KEY = "app/inbox";
-/** 2: what is owed. */
-const VERSION = 2;
+/** 2: what is owed. 3: held HTLCs. */
+const VERSION = 3;
 const NOTHING = new Uint8Array(0);
 
 /** The store that a node is given, and the list that grows by what its commits credit. */
@@ -210,7 +220,10 @@ export class Inbox implements Store {
       writer.raw(one.channelId);
       writer.prefixed(one.reference);
       writer.u64(one.amountMsat);
-      writer.u8((one.isDuplicate ? 1 : 0) | (one.begun ? 2 : 0) | (one.owed ? 4 : 0));
+      writer.u8(flagsOf(one));
+      if (!one.held) continue;
+      writer.u64(one.held.htlcId);
+      writer.raw(one.held.secret);
     }
     return writer.bytes();
   }
@@ -230,10 +243,19 @@ export class Inbox implements Store {
       const reference = reader.prefixed().slice();
       const amountMsat = milliSatoshi(reader.u64());
       const flags = reader.u8();
-      const isDuplicate = (flags & 1) !== 0;
-      const begun = (flags & 2) !== 0;
-      const owed = (flags & 4) !== 0;
-      arrivals.push({ number, channelId: id, reference, amountMsat, isDuplicate, begun, owed });
+      const held =
+        (flags & 8) === 0 ? undefined : { htlcId: reader.u64(), secret: reader.raw(32).slice() };
+      arrivals.push({
+        number,
+        channelId: id,
+        reference,
+        amountMsat,
+        isDuplicate: (flags & 1) !== 0,
+        begun: (flags & 2) !== 0,
+        owed: (flags & 4) !== 0,
+        held,
+        delivered: (flags & 16) !== 0,
+      });
     }
     this.state = { arrivals, notes, owedMsat, owedPayments };
   }
@@ -258,4 +280,9 @@ export class Inbox implements Store {
   close() {
     return this.inner.close();
   }
+}
+
+function flagsOf({ isDuplicate, begun, owed, held, delivered }: Arrival): number {
+  const flags = (isDuplicate ? 1 : 0) | (begun ? 2 : 0) | (owed ? 4 : 0);
+  return flags | (held ? 8 : 0) | (delivered ? 16 : 0);
 }

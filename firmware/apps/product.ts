@@ -54,7 +54,9 @@ export function encodeProducts(products: readonly Product[]): Uint8Array {
 
 export function decodeProducts(bytes: Uint8Array): Product[] {
   const reader = new ByteReader(bytes);
-  if (reader.u8() !== VERSION) throw new Error("the products were stored by a newer firmware");
+  if (reader.u8() !== VERSION) {
+    throw new ConfigError("the products were stored by a newer firmware");
+  }
   const products: Product[] = [];
   while (reader.remaining > 0) {
     const id = reader.varint();

@@ -39,8 +39,10 @@ interface Refund {
 }
 
 /** Asked twice, it is paid once: the reference says which payment goes back (rule `credited-once`, the payer's half). */
-export function refundReference(crypto: Crypto, arrival: Arrival): Uint8Array {
-  const { reference, isDuplicate, number } = arrival;
+export function refundReference(
+  crypto: Crypto,
+  { reference, isDuplicate, number }: Pick<Arrival, "reference" | "isDuplicate" | "number">,
+): Uint8Array {
   const which = isDuplicate ? ascii(`/${number}`) : new Uint8Array(0);
   return crypto.sha256(concat(ascii("picobolt refund"), reference, which)).slice(0, 16);
 }

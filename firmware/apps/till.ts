@@ -1,9 +1,12 @@
 /** The till of an app that takes payments: each is served once or goes back, whatever happens in between. */
 import type { ChannelEvent } from "../../core/channel/effects.ts";
-import type { ChannelId } from "../../core/primitives/brands.ts";
+import type { MessageNamed } from "../../core/messages/message.ts";
+import type { ChannelId, PublicKey } from "../../core/primitives/brands.ts";
 import { assert } from "../../core/primitives/errors.ts";
 import type { AppHost } from "./app.ts";
+import type { SoldTerms } from "./device-invoice.ts";
 import type { Arrival, Inbox } from "./inbox.ts";
+import { InvoiceSales, type QuoteMaker } from "./invoice-sales.ts";
 import { textOf } from "./notes.ts";
 import { Refunds } from "./refunds.ts";
 
@@ -13,6 +16,8 @@ export interface TillApp {
    * neither had happened. A payment that is marked `begun` or `owed`, or is a duplicate, is given back by the till itself.
    */
   serve(arrival: Arrival): Promise<void>;
+  /** With it the till makes BOLT 11 invoices; what pays them is served like a push, and the money comes only then. */
+  readonly quote?: QuoteMaker;
   /** It went back, durably. */
   refunded?(arrival: Arrival, reason: string): void;
   /** It cannot go back now, and is tried again. */
@@ -25,6 +30,8 @@ export class Till {
   readonly host: TillHost;
   readonly inbox: Inbox;
   private readonly refunds: Refunds;
+  private readonly sales: InvoiceSales | undefined;
+  private isSwept = false;
   /** Of arrivals that are being served or given back. */
   private readonly taken = new Set<number>();
   private serving = false;
@@ -46,11 +53,16 @@ export class Till {
       onDelayed: (arrival, reason) => app.delayed?.(arrival, reason),
       onOwed: (arrival) => this.run(this.keepOwed(arrival)),
     });
+    const arrived = () => this.serve();
+    const settled = (arrival: Arrival, reason: string) => this.run(this.settled(arrival, reason));
+    this.sales = app.quote && new InvoiceSales(this.host, app.quote, { arrived, settled });
   }
 
   /** Serves what waits; call it at the end of the app's start, and whenever something may go on. */
   serve(): void {
     if (this.serving || this.stopped) return;
+    if (!this.isSwept) this.sales?.sweep();
+    this.isSwept = true;
     this.serving = true;
     const all = async () => {
       try {
@@ -81,12 +93,28 @@ export class Till {
     };
   }
 
-  /** Hand every channel event to it. */
+  /** Somebody asks for an invoice. */
+  answer(peer: PublicKey, asked: MessageNamed<"bolt11_request">): void {
+    if (this.sales) this.run(this.sales.answer(peer, asked));
+  }
+
+  /** What a payment by invoice buys; undefined for one that came in another way. */
+  soldOf(arrival: Arrival): SoldTerms | undefined {
+    return this.sales?.soldOf(arrival);
+  }
+
+  /** Hand every channel event to it; an HTLC with instructions is the till's where it makes invoices. */
   onChannelEvent(id: ChannelId, event: ChannelEvent): void {
     switch (event.type) {
       case "pushReceived":
         this.inbox.hear(id, event.payments, event.declined);
         this.serve();
+        return;
+      case "htlcReceived":
+        if (this.sales && event.htlc.onion.length > 0) this.run(this.sales.received(id, event));
+        return;
+      case "htlcSettled":
+        this.sales?.sweep();
         return;
       case "pushCommitted":
         this.refunds.committed(event.payments);
@@ -101,6 +129,7 @@ export class Till {
       case "closed":
       case "forgotten":
         this.refunds.reconnected(id);
+        this.sales?.sweep();
         this.serve();
         return;
       default:
@@ -116,17 +145,39 @@ export class Till {
   /** The decision is durable: neither a cleared fault nor a new price turns it into a delivery. */
   async giveBack(arrival: Arrival, reason: string): Promise<void> {
     if (!arrival.owed && !arrival.isDuplicate) await this.mark(arrival, { owed: true });
-    this.refunds.add(arrival, reason);
+    if (arrival.held) this.sales?.resolve({ ...arrival, owed: true }, reason);
+    else this.refunds.add(arrival, reason);
   }
 
   /** It was served. `notes`: what the app keeps beside its inbox changes in the same write. */
   async done(arrival: Arrival, notes?: (notes: Uint8Array) => Uint8Array): Promise<void> {
+    const { number, held } = arrival;
+    const served = { delivered: true };
     await this.inbox.update((state) => ({
       ...state,
-      arrivals: state.arrivals.filter(({ number }) => number !== arrival.number),
+      // Of a held one it is durable that it was served, before the preimage is shown; the money is there later.
+      arrivals: held
+        ? marked(state.arrivals, number, served)
+        : state.arrivals.filter((one) => one.number !== number),
       notes: notes ? notes(state.notes) : state.notes,
     }));
-    this.taken.delete(arrival.number);
+    this.taken.delete(number);
+    if (held) this.sales?.resolve({ ...arrival, ...served });
+  }
+
+  /** A held one left its channel: paid, or gone back. */
+  private async settled(arrival: Arrival, reason: string): Promise<void> {
+    const { number, reference, delivered } = arrival;
+    let isFirst = false;
+    await this.inbox.update((state) => {
+      const arrivals = state.arrivals.filter((one) => one.number !== number);
+      isFirst = arrivals.length < state.arrivals.length;
+      return { ...state, arrivals };
+    });
+    this.taken.delete(number);
+    if (delivered || !isFirst) return;
+    this.host.tell({ type: "refunded", reference, reason });
+    this.app.refunded?.(arrival, reason);
   }
 
   /** What fails is told to whoever operates the device. */
@@ -136,7 +187,9 @@ export class Till {
 
   private next(): Arrival | undefined {
     const { inbox, taken } = this;
-    return inbox.arrivals.find((one) => !taken.has(one.number) && inbox.isHeard(one));
+    return inbox.arrivals.find(
+      (one) => !one.delivered && !taken.has(one.number) && inbox.isHeard(one),
+    );
   }
 
   private async serveOne(arrival: Arrival): Promise<void> {
@@ -152,13 +205,13 @@ export class Till {
     if (arrival.isDuplicate) return "the reference was used before";
     if (arrival.owed) return "it could not be delivered";
     if (arrival.begun) return "power failed while it was delivered";
-    return this.inbox.declined(arrival);
+    return arrival.held ? this.sales?.refusalOf(arrival) : this.inbox.declined(arrival);
   }
 
   private async mark({ number }: Arrival, marks: Partial<Arrival>): Promise<void> {
     await this.inbox.update((state) => ({
       ...state,
-      arrivals: state.arrivals.map((one) => (one.number === number ? { ...one, ...marks } : one)),
+      arrivals: marked(state.arrivals, number, marks),
     }));
   }
 
@@ -180,4 +233,8 @@ export class Till {
     this.taken.delete(number);
     this.host.tell({ type: "owed", reference, amountMsat });
   }
+}
+
+function marked(arrivals: readonly Arrival[], number: number, marks: Partial<Arrival>) {
+  return arrivals.map((one) => (one.number === number ? { ...one, ...marks } : one));
 }

@@ -50,6 +50,7 @@ export class VendingApp implements App {
     const { delivery, products, machine } = this.options;
     this.till = new Till(host, {
       serve: (arrival) => this.sell(arrival),
+      quote: ({ product }) => this.quote(product),
       refunded: (arrival, reason) => this.undelivered(arrival, `${reason}: ${REFUNDED}`),
       delayed: (arrival, reason) => this.undelivered(arrival, `${reason}: ${OWED}`),
     });
@@ -111,7 +112,7 @@ export class VendingApp implements App {
         this.front.refresh();
         return;
       case "htlcReceived":
-        this.till.run(this.htlcs.received(id, event));
+        if (event.htlc.onion.length === 0) this.till.run(this.htlcs.received(id, event));
         return;
       case "htlcSettled":
         if (!event.fulfilled) return;
@@ -126,6 +127,9 @@ export class VendingApp implements App {
     switch (message.type) {
       case "invoice_request":
         this.till.run(this.htlcs.makeInvoice(peer, message));
+        return true;
+      case "bolt11_request":
+        this.till.answer(peer, message);
         return true;
       case "price_list_request":
         this.till.run(this.front.answer(peer, message));
@@ -156,7 +160,7 @@ export class VendingApp implements App {
   /** A paid reference becomes a delivery, or the money goes back. */
   private async sell(arrival: Arrival): Promise<void> {
     const { till, delivery } = this;
-    const product = await this.productOf(arrival.reference);
+    const product = await this.productOf(arrival);
     const refusal = this.refusalOf(arrival, product);
     if (refusal !== undefined || !product) {
       await till.giveBack(arrival, refusal ?? "there is no such product");
@@ -186,13 +190,16 @@ export class VendingApp implements App {
   private refusalOf(arrival: Arrival, product: Product | undefined): string | undefined {
     if (!product) return undefined;
     const asked = this.htlcs.invoiceOf(arrival.reference)?.amountMsat ?? product.priceMsat;
-    if (arrival.amountMsat !== asked) return `${product.name} costs ${asked} msat`;
+    // What an invoice asked for the till has looked at.
+    if (!arrival.held && arrival.amountMsat !== asked) return `${product.name} costs ${asked} msat`;
     return this.faults.reason(product.id) ?? this.faults.reason() ?? this.delivery.fault?.();
   }
 
-  /** The reference of a push says it; an HTLC's invoice stays until it is served. */
-  private async productOf(reference: Uint8Array): Promise<Product | undefined> {
-    const ofInvoice = this.htlcs.invoiceOf(reference)?.product;
+  /** The reference of a push says it; an HTLC's invoice stays until it is served, or says it itself. */
+  private async productOf(arrival: Arrival): Promise<Product | undefined> {
+    const { reference } = arrival;
+    const ofInvoice =
+      this.till.soldOf(arrival)?.product ?? this.htlcs.invoiceOf(reference)?.product;
     const id = reference.length === 32 ? ofInvoice : productOfReference(reference);
     return id === undefined ? undefined : this.prices.find(id);
   }
@@ -202,6 +209,16 @@ export class VendingApp implements App {
     await this.forget(arrival);
     this.host.tell({ type: "delivered", product: product.id, reference });
     this.report(channelId, reference, true, product.name);
+  }
+
+  /** What an invoice asks for, and whether it can be delivered. */
+  private async quote(id: number | undefined) {
+    const product = id === undefined ? undefined : await this.prices.find(id);
+    if (!product) throw new Error("say which product: this machine sells no other");
+    const fault = this.machineFault() ?? this.faults.reason(product.id);
+    if (fault !== undefined) throw new Error(fault);
+    const description = `${this.options.machine}: ${product.name}`;
+    return { amountMsat: product.priceMsat, description };
   }
 
   /** It is served: what was kept for it is not needed any more. */
@@ -221,8 +238,9 @@ export class VendingApp implements App {
     const fallen = (await this.delivery.fallen?.()) ?? before;
     if (fallen > before) {
       for (const arrival of inbox.arrivals) {
-        if (arrival.isDuplicate || arrival.begun || arrival.owed) continue;
-        const product = await this.productOf(arrival.reference);
+        const { isDuplicate, begun, owed, delivered } = arrival;
+        if (isDuplicate || begun || owed || delivered) continue;
+        const product = await this.productOf(arrival);
         if (!product || this.refusalOf(arrival, product) !== undefined) continue;
         await this.delivered(arrival, product);
         break;

@@ -22,6 +22,7 @@ import {
   satoshi,
 } from "../../core/primitives/brands.ts";
 import { equal } from "../../core/primitives/bytes.ts";
+import { makeBackup } from "../admin/backup.ts";
 import type { App, AppHost } from "../apps/app.ts";
 import { makeApp } from "../apps/catalog.ts";
 import type { PriceList } from "../apps/price-list.ts";
@@ -52,6 +53,9 @@ export interface RunningNode {
   tick(nowMs: number): void;
   stop(): void;
 }
+
+/** What a gateway keeps for anybody with a channel (docs/PROTOCOL.md "Peer storage"). */
+const MAX_COPY_BYTES = 4_000;
 
 const networks: Readonly<Record<Image["network"], Network>> = {
   mainnet: MAINNET,
@@ -107,6 +111,11 @@ export async function startClaimed(parts: RunnerParts, settings: Settings): Prom
   const signer = new SeedSigner(crypto, seed, { payoutKey: settings.payout.key });
   const chosen = new ChosenApp(settings);
   const { policy } = settings;
+  // Made in the next beat: where this is told the stack is deep already.
+  let isCopyDue = false;
+  const keepCopy = () => {
+    isCopyDue = true;
+  };
   const options: DeviceOptions & Pick<NodeOptions, "card"> = {
     crypto,
     entropy,
@@ -115,6 +124,7 @@ export async function startClaimed(parts: RunnerParts, settings: Settings): Prom
     app: chosen,
     network: networks[image.network],
     gatewayId: settings.gateway,
+    towerId: settings.tower,
     payoutScript: settings.payout.script,
     budget: {
       maxOfflineBlocks: policy.maxOfflineBlocks,
@@ -137,7 +147,17 @@ export async function startClaimed(parts: RunnerParts, settings: Settings): Prom
     onService,
     declineReason: () => chosen.fault,
     card: () => cardOf(parts, { nodeId: signer.nodeId, name: settings.name, claimed: true }),
-    events,
+    events: {
+      ...events,
+      onPeer: (peer, state, reason) => {
+        events.onPeer(peer, state, reason);
+        if (state === "connected" && equal(peer, settings.gateway)) keepCopy();
+      },
+      onChannelEvent: (id, event) => {
+        events.onChannelEvent(id, event);
+        if (event.type === "ready") keepCopy();
+      },
+    },
   };
   const device = await Device.start(options);
   if (chosen.fault) events.onAlarm(chosen.fault);
@@ -148,9 +168,22 @@ export async function startClaimed(parts: RunnerParts, settings: Settings): Prom
     get appFault() {
       return chosen.fault;
     },
-    tick: (nowMs) => device.tick(nowMs),
+    tick: (nowMs) => {
+      device.tick(nowMs);
+      if (!isCopyDue) return;
+      isCopyDue = false;
+      keepAtGateway(board, settings, device.node);
+    },
     stop: () => device.stop(),
   };
+}
+
+/** For the day that this device breaks: its owner's backup, which the gateway keeps and cannot read (BOLT 1 "peer_storage"). */
+function keepAtGateway(board: Board, settings: Settings, node: Node): void {
+  if (node.channels(settings.gateway).length === 0) return;
+  const blob = makeBackup(board, settings, node);
+  if (blob.length <= MAX_COPY_BYTES)
+    node.sendService(settings.gateway, { type: "peer_storage", blob });
 }
 
 /** The owner's app, or none: a wrong setting keeps an app from running, and never the channels. */

@@ -7,12 +7,14 @@ import type { Administered } from "../admin/administered.ts";
 import { deviceMethods } from "../admin/methods-device.ts";
 import { moneyMethods } from "../admin/methods-money.ts";
 import { priceMethods } from "../admin/methods-prices.ts";
+import { salesMethods } from "../admin/methods-sales.ts";
 import { updateMethods } from "../admin/methods-update.ts";
 import type { AppStatus } from "../apps/app.ts";
 import type { PriceList } from "../apps/price-list.ts";
 import type { Board, Image } from "../board.ts";
 import type { Device, DeviceEvents } from "../device.ts";
 import type { LogRing } from "../log/log-ring.ts";
+import { SalesLog } from "../log/sales-log.ts";
 import { ResetButton, requestReset } from "../owner/factory-reset.ts";
 import { type Ownership, type Reach, reachOf } from "../owner/ownership.ts";
 import type { ProgramEvents } from "../program.ts";
@@ -53,6 +55,7 @@ export class Operation implements Administered {
   readonly store: SettingsStore;
   readonly records: FlashLogStore;
   readonly prices: PriceList;
+  readonly sales: SalesLog;
   readonly ownership: Ownership;
   readonly updates: UpdateReceiver;
   readonly hub = new LinkHub();
@@ -77,6 +80,7 @@ export class Operation implements Administered {
     this.store = parts.store;
     this.records = parts.records;
     this.prices = parts.prices;
+    this.sales = new SalesLog(board.entropy, () => board.clock.nowMs());
     this.ownership = parts.ownership;
     this.updates = new UpdateReceiver(board.crypto, image, board.model, board.update);
     this.lamp = new Lamp(board.pins);
@@ -115,6 +119,11 @@ export class Operation implements Administered {
 
   get linkNames(): readonly string[] {
     return this.hub.names;
+  }
+
+  /** What payments to come will need, in idle time; false: nothing is left to do. */
+  workAhead(): boolean {
+    return this.running?.node.workAhead() ?? false;
   }
 
   appStatus(): AppStatus | undefined {
@@ -181,6 +190,7 @@ export class Operation implements Administered {
 
   private beat(nowMs: number): void {
     this.running?.tick(nowMs);
+    if (!this.board.whenIdle) this.workAhead();
     if (this.button.tick(nowMs)) this.resetByButton();
     this.lamp.show(this.lampState(nowMs), nowMs);
     this.log.flush();
@@ -231,6 +241,7 @@ export class Operation implements Administered {
         if (event.type === "fault") {
           this.log.add(`app: ${event.what}${event.cleared ? " (cleared)" : ""}`);
         }
+        this.sales.note(event);
         told.onApp?.(event);
       },
       onPeer: (peer, state, reason) => told.onPeer?.(peer, state, reason),
@@ -241,15 +252,17 @@ export class Operation implements Administered {
   }
 
   private adminHost(): AdminHost {
-    const methods = new Map<string, Method>([
-      ...deviceMethods(this),
-      ...moneyMethods(this),
-      ...priceMethods(this),
-      ...updateMethods(this),
-    ]);
     const operation = this;
     return {
-      methods,
+      // Made for each request: they are asked for seldom, and 5 KB of a device's memory would hold them.
+      methods: () =>
+        new Map<string, Method>([
+          ...deviceMethods(this),
+          ...moneyMethods(this),
+          ...priceMethods(this),
+          ...updateMethods(this),
+          ...salesMethods(this),
+        ]),
       get isClaimed() {
         return operation.ownership.settings !== undefined;
       },

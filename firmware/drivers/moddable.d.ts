@@ -185,21 +185,18 @@ declare module "embedded:network/mqtt/client" {
 declare module "embedded:io/bluetoothle/peripheral" {
   interface GATTServerConnection {
     close(): void;
-    notify(
-      characteristic: GATTServerCharacteristic,
-      value: ArrayBuffer,
-      callback?: (error?: Error) => void,
-    ): void;
   }
   interface GATTServerCharacteristic {
     uuid: string;
     properties?: number;
+    onRead?(this: GATTServerCharacteristic, connection: GATTServerConnection): ArrayBuffer;
     onWrite?(
       this: GATTServerCharacteristic,
       value: ArrayBuffer,
       connection: GATTServerConnection,
     ): void;
     onSubscribe?(this: GATTServerCharacteristic, connection: GATTServerConnection): void;
+    onUnsubscribe?(this: GATTServerCharacteristic, connection: GATTServerConnection): void;
   }
   class GATTServer {
     constructor(options: {
@@ -211,7 +208,7 @@ declare module "embedded:io/bluetoothle/peripheral" {
     });
     startAdvertising(scan: object, response?: object): void;
     stopAdvertising(): void;
-    static readonly properties: { notify: 16; write: 8; writeWithOutResponse: 4 };
+    static readonly properties: { read: 2; notify: 16; write: 8; writeWithOutResponse: 4 };
   }
 
   export { GATTServer };

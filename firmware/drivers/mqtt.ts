@@ -5,6 +5,7 @@ import UDP from "embedded:io/socket/udp";
 import Resolver from "embedded:network/dns/resolver/udp";
 import MQTTClient from "embedded:network/mqtt/client";
 import type { MqttConnection, MqttDriver, MqttEvents, MqttOptions } from "../links/drivers.ts";
+import { derOf } from "./certificate.ts";
 
 /** A frame is at most the largest message and its wrapping; anything longer is not for us. */
 const MAX_PAYLOAD_BYTES = 8_192;
@@ -79,7 +80,7 @@ function open(
 
 function socketOf({ tls }: MqttOptions): Record<string, unknown> {
   if (!tls) return { io: TCP };
-  return { io: TLSSocket, TCP: { io: TCP }, secure: { certificate: exact(tls.ca) } };
+  return { io: TLSSocket, TCP: { io: TCP }, secure: { certificate: exact(derOf(tls.ca)) } };
 }
 
 /** Puts the pieces of a publish together again. */

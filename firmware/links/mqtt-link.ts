@@ -9,6 +9,7 @@ import {
   OFFLINE,
   ONLINE,
 } from "../../core/transport/mqtt-topics.ts";
+import { MQTT_QUIET_MS } from "../../core/transport/timing.ts";
 import type { Clock } from "../board.ts";
 import { Backoff, type BackoffRange } from "./backoff.ts";
 import type { MqttConnection, MqttDriver, MqttOptions } from "./drivers.ts";
@@ -161,6 +162,7 @@ export class MqttUplink {
 /** One connection's datagrams: few wait to leave, and more than a device can use are not looked at. */
 class Datagrams implements Link {
   readonly kind = "datagram";
+  readonly quietMs = MQTT_QUIET_MS;
   onBytes: (bytes: Uint8Array) => void = () => {};
   onClosed: (reason: string) => void = () => {};
   private readonly waiting: Uint8Array[] = [];

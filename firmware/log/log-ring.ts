@@ -24,7 +24,8 @@ const HEADER_BYTES = 7;
 export class LogRing {
   /** Why the run before ended, where it could say so. */
   readonly crashReason: string | undefined;
-  private readonly lines: LogLine[] = [];
+  /** As they are retained: most are written many times and never read. */
+  private readonly lines: { readonly number: number; readonly bytes: Uint8Array }[] = [];
   private nextNumber = 1;
   private bytes = 0;
   private isStale = false;
@@ -56,7 +57,8 @@ export class LogRing {
   }
 
   after(number: number, most: number): readonly LogLine[] {
-    return this.lines.filter((line) => line.number > number).slice(0, most);
+    const newer = this.lines.filter((line) => line.number > number).slice(0, most);
+    return newer.map(({ bytes }) => decodeLine(new ByteReader(bytes)));
   }
 
   get last(): number {
@@ -72,14 +74,15 @@ export class LogRing {
   }
 
   private push(line: LogLine): void {
-    this.lines.push(line);
+    const bytes = encodeLine(line);
+    this.lines.push({ number: line.number, bytes });
     this.nextNumber = line.number + 1;
-    this.bytes += costOf(line);
+    this.bytes += bytes.length;
     const room = (this.system.retained?.size ?? USUAL_BYTES) - HEADER_BYTES - MAX_LINE_BYTES - 2;
     while (this.lines.length > MAX_LOG_LINES || this.bytes > room) {
       const oldest = this.lines.shift();
       if (!oldest) return;
-      this.bytes -= costOf(oldest);
+      this.bytes -= oldest.bytes.length;
     }
   }
 }
@@ -102,30 +105,43 @@ function isLoneSurrogate(character: string): boolean {
   return character.length === 1 && code >= 0xd800 && code <= 0xdfff;
 }
 
-function costOf(line: LogLine): number {
-  return 4 + 4 + 1 + utf8Length(line.text);
-}
-
 function utf8(text: string): Uint8Array {
   const bytes = new Uint8Array(utf8Length(text));
   encodeUtf8(text, bytes, 0);
   return bytes;
 }
 
+function encodeLine({ number, uptimeSeconds, text }: LogLine): Uint8Array {
+  const writer = new ByteWriter(MAX_LINE_BYTES);
+  writer.u32(number);
+  writer.u32(uptimeSeconds);
+  writer.prefixed(utf8(text));
+  return writer.bytes();
+}
+
+function decodeLine(reader: ByteReader): LogLine {
+  return { number: reader.u32(), uptimeSeconds: reader.u32(), text: decodeText(reader) };
+}
+
+function decodeText(reader: ByteReader): string {
+  const part = reader.prefixed();
+  return decodeUtf8(part, 0, part.length);
+}
+
 /** CRC, version, length of the rest; the crash reason; the lines. */
-function encodeKept(crash: string, lines: readonly LogLine[]): Uint8Array {
+function encodeKept(crash: string, lines: readonly { readonly bytes: Uint8Array }[]): Uint8Array {
   const writer = new ByteWriter();
   writer.prefixed(utf8(crash));
-  for (const { number, uptimeSeconds, text } of lines) {
-    writer.u32(number);
-    writer.u32(uptimeSeconds);
-    writer.prefixed(utf8(text));
-  }
-  const body = writer.bytes();
-  const head = Uint8Array.of(VERSION, body.length >> 8, body.length & 0xff);
-  const checked = concatAll([head, body]);
-  const crc = crc32(checked);
-  return concatAll([Uint8Array.of(crc >>> 24, crc >>> 16, crc >>> 8, crc), checked]);
+  const out = concatAll([
+    new Uint8Array(HEADER_BYTES),
+    writer.bytes(),
+    ...lines.map(({ bytes }) => bytes),
+  ]);
+  const view = new DataView(out.buffer);
+  view.setUint8(4, VERSION);
+  view.setUint16(5, out.length - HEADER_BYTES);
+  view.setUint32(0, crc32(out.subarray(4)));
+  return out;
 }
 
 /** What the run before left; undefined where it is garbage, as after power came. */
@@ -141,15 +157,9 @@ function readKept(system: System): { crash: string; lines: readonly LogLine[] } 
   if (!isWhole) return undefined;
   try {
     const reader = new ByteReader(bytes.slice(HEADER_BYTES, HEADER_BYTES + length));
-    const text = () => {
-      const part = reader.prefixed();
-      return decodeUtf8(part, 0, part.length);
-    };
-    const crash = text();
+    const crash = decodeText(reader);
     const lines: LogLine[] = [];
-    while (reader.remaining > 0) {
-      lines.push({ number: reader.u32(), uptimeSeconds: reader.u32(), text: text() });
-    }
+    while (reader.remaining > 0) lines.push(decodeLine(reader));
     return { crash, lines };
   } catch (cause) {
     if (cause instanceof ProtocolViolation) return undefined;

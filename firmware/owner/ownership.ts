@@ -58,18 +58,23 @@ export class Ownership {
     return this.current !== undefined && equal(this.current.owner, peer);
   }
 
-  /** By the node that asks; true where it is its device by this, false where it was before. */
+  /**
+   * For the node that asks, or for the owner that it names: whoever stands beside the device decides whose it is. True
+   * where it is theirs by this, false where it was before.
+   */
   claim(peer: PublicKey, reach: Reach, map: CborMap): boolean {
     if (this.isOwner(peer)) return false;
+    const { code, owner = peer, rest } = this.claimOf(map);
+    // A lost answer: it was claimed for that owner already.
+    if (this.isOwner(owner)) return false;
     if (this.current) {
       throw new AdminError("claimed", "this device has an owner; only that one's key is heard");
     }
-    const { code, rest } = withoutCode(map);
     this.checkReach(reach, code);
     this.checkHeir(peer);
-    const settings = this.checked(settingsOf(this.context, peer, rest));
+    const settings = this.checked(settingsOf(this.context, owner, rest));
     // First here: without settings it binds nobody while there is no channel.
-    this.parts.records.setValue(OWNER_KEY, peer.slice());
+    this.parts.records.setValue(OWNER_KEY, owner.slice());
     this.parts.store.keepSettings(settings);
     this.current = settings;
     return true;
@@ -117,6 +122,22 @@ export class Ownership {
       throw new AdminError("app", cause instanceof Error ? cause.message : String(cause));
     }
     return settings;
+  }
+
+  /** What is about the claim itself, and the settings. */
+  private claimOf(map: CborMap): {
+    readonly rest: CborMap;
+    readonly code: string | undefined;
+    readonly owner: PublicKey | undefined;
+  } {
+    const params = new Params(map);
+    const code = params.has("code") ? params.text("code", { min: 1, max: 16 }) : undefined;
+    const { crypto } = this.parts;
+    const owner = params.has("owner") ? params.nodeId("owner", crypto) : undefined;
+    const rest = new Map(map);
+    rest.delete("code");
+    rest.delete("owner");
+    return { rest, code, owner };
   }
 
   private checkReach(reach: Reach, code: string | undefined): void {
@@ -167,14 +188,7 @@ export class Ownership {
   }
 }
 
-function withoutCode(map: CborMap): { readonly rest: CborMap; readonly code?: string | undefined } {
-  const params = new Params(map);
-  const code = params.has("code") ? params.text("code", { min: 1, max: 16 }) : undefined;
-  const rest = new Map(map);
-  rest.delete("code");
-  return { rest, code };
-}
-
 function hashed(crypto: Crypto, code: string): Uint8Array {
-  return crypto.sha256(ascii(code.replace(/[^0-9]/g, "")));
+  const digits = [...code].filter((one) => one >= "0" && one <= "9");
+  return crypto.sha256(ascii(digits.join("")));
 }

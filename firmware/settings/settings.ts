@@ -3,6 +3,7 @@ import { encodeCbor } from "../../core/messages/cbor.ts";
 import type { CborValue } from "../../core/messages/schema.ts";
 import type { Crypto } from "../../core/ports/crypto.ts";
 import type { PublicKey } from "../../core/primitives/brands.ts";
+import { equal } from "../../core/primitives/bytes.ts";
 import { AdminError, type CborMap, Params } from "../admin/params.ts";
 import type { Image } from "../board.ts";
 import { MAX_PAYOUT_BYTES, type Payout, payoutOf } from "./payout.ts";
@@ -42,6 +43,8 @@ export interface Settings {
   readonly payoutText: string;
   readonly payout: Payout;
   readonly gateway: PublicKey;
+  /** The node that watches over this device's channels. */
+  readonly tower?: PublicKey | undefined;
   readonly network: Image["network"];
   readonly policy: Policy;
   /** Empty: the device sells and buys nothing. */
@@ -98,6 +101,7 @@ export function settingsOf(context: SettingsContext, owner: PublicKey, map: Cbor
     payoutText,
     payout: payoutOf(context.crypto, payoutText, context.network),
     gateway: params.nodeId("gateway", context.crypto),
+    tower: params.has("tower") ? params.nodeId("tower", context.crypto) : undefined,
     network: context.network,
     policy: policyOf(params.has("policy") ? params.map("policy") : NO_CONFIG),
     app: params.has("app") ? params.text("app", { min: 0, max: MAX_APP_BYTES }) : "",
@@ -107,6 +111,9 @@ export function settingsOf(context: SettingsContext, owner: PublicKey, map: Cbor
     buysFrom: params.has("buysFrom") ? buysFromOf(context, params.map("buysFrom")) : undefined,
   };
   params.end();
+  if (settings.tower && equal(settings.tower, settings.gateway)) {
+    throw params.wrong("tower", "must not be the gateway: it is the gateway that a tower watches");
+  }
   const { length } = encodeSettings(settings);
   if (length > MAX_SETTINGS_BYTES) {
     const text = `the settings have ${length} bytes, ${MAX_SETTINGS_BYTES} are allowed`;
@@ -129,8 +136,8 @@ export function changed(context: SettingsContext, settings: Settings, changes: C
 
 /** As `settingsOf` takes them. */
 export function mapOf(settings: Settings): CborMap {
-  const { name, payoutText, gateway, network, policy, app, appConfig, wifi, mqtt, buysFrom } =
-    settings;
+  const { name, payoutText, gateway, tower, network, policy, app, appConfig } = settings;
+  const { wifi, mqtt, buysFrom } = settings;
   const map = new Map<string, CborValue>([
     ["name", name],
     ["payout", payoutText],
@@ -140,6 +147,7 @@ export function mapOf(settings: Settings): CborMap {
     ["app", app],
     ["appConfig", appConfig],
   ]);
+  if (tower) map.set("tower", tower);
   if (wifi) map.set("wifi", present(wifi));
   if (mqtt) map.set("mqtt", present(mqtt));
   if (buysFrom) map.set("buysFrom", present(buysFrom));

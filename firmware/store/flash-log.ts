@@ -3,17 +3,17 @@ import { PACKED_PAYMENT_BYTES, REFERENCE_BYTES } from "../../core/node/reference
 import { StoreError } from "../../core/node/store-error.ts";
 import type { CommitOutcome, Store, StoreCommit, StoredChannel } from "../../core/ports/store.ts";
 import { type ChannelId, channelId } from "../../core/primitives/brands.ts";
-import { concat, toHex } from "../../core/primitives/bytes.ts";
+import { concat, copyOf, toHex } from "../../core/primitives/bytes.ts";
 import { assert } from "../../core/primitives/errors.ts";
 import type { Flash } from "./flash.ts";
 import { type IndexedChannel, LiveIndex } from "./live-index.ts";
 import {
   costOf,
   decodeItems,
-  encodeItem,
   encodeItems,
   type Item,
   MAX_KEY_LENGTH,
+  sizeOf,
 } from "./log-items.ts";
 import type { ReferenceRing } from "./reference-ring.ts";
 import { type LogStatistics, SectorLog } from "./sector-log.ts";
@@ -127,7 +127,7 @@ export class FlashLogStore implements Store {
     if (!place) return undefined;
     const items = decoded(this.log.read(place.address));
     const matches = items.filter((item) => item.kind === "value" && item.key === key);
-    return (matches.pop() as Item & { kind: "value" }).bytes.slice();
+    return copyOf((matches.pop() as Item & { kind: "value" }).bytes);
   }
 
   /** An empty one is none from then on, and takes no room. */
@@ -182,7 +182,7 @@ export class FlashLogStore implements Store {
   private recordOf(channel: IndexedChannel): Uint8Array {
     const items = decoded(this.log.read(channel.record!.address));
     for (const item of items) {
-      if (item.kind === "record" && item.handle === channel.handle) return item.bytes.slice();
+      if (item.kind === "record" && item.handle === channel.handle) return copyOf(item.bytes);
     }
     throw new StoreError("corrupt", `${this.name}: a record is not where it was stored.`);
   }
@@ -196,7 +196,7 @@ export class FlashLogStore implements Store {
       readAt = place.address;
       for (const item of items) {
         if (item.kind !== "archive" || item.handle !== channel.handle) continue;
-        if (item.index === index) entries.push(item.bytes.slice());
+        if (item.index === index) entries.push(copyOf(item.bytes));
       }
     }
     return entries;
@@ -242,7 +242,7 @@ export class FlashLogStore implements Store {
           (item.bytes.length > 0 ? costOf(item) : 0) - (this.index.valueAt(item.key)?.cost ?? 0)
         );
       case "archive":
-        return encodeItem(item).length;
+        return sizeOf(item);
       default:
         return 0; // windows of references count as full from the start
     }
@@ -278,7 +278,7 @@ export class FlashLogStore implements Store {
     };
     for (const item of this.liveItems(sector)) {
       batch.push(item);
-      size += encodeItem(item).length;
+      size += sizeOf(item);
       if (size >= COPY_BYTES) flush();
     }
     flush();

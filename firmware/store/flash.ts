@@ -1,5 +1,6 @@
 /** What a raw flash partition offers: NOR semantics, on the ESP32 (esp_partition) and in the simulator alike. */
 import { equal } from "../../core/primitives/bytes.ts";
+import { crc32 } from "../../core/primitives/crc32.ts";
 
 export interface Flash {
   /** Whole sectors, in bytes. */
@@ -16,6 +17,14 @@ export interface Flash {
   isErased?(offset: number, length: number): boolean;
   /** Whether these bytes stand at `offset`; where the platform can tell it quicker than by reading. */
   holds?(offset: number, bytes: Uint8Array): boolean;
+  /** As core's `crc32`, to the bit; where the platform has it in machine code. */
+  crc32?(bytes: Uint8Array, previous: number): number;
+}
+
+export type Crc32 = typeof crc32;
+
+export function crc32Of(flash: Flash): Crc32 {
+  return flash.crc32 ? (bytes, previous = 0) => flash.crc32!(bytes, previous) : crc32;
 }
 
 /** What an erased byte reads as. */

@@ -2,7 +2,7 @@
 import { REFERENCE_BYTES } from "../../core/node/reference-set.ts";
 import { ByteMap } from "../../core/primitives/byte-map.ts";
 import { assert, unreachable } from "../../core/primitives/errors.ts";
-import { costOf, encodeItem, type Item } from "./log-items.ts";
+import { costOf, type Item, sizeOf } from "./log-items.ts";
 import { MAX_WINDOW, ReferenceRing } from "./reference-ring.ts";
 
 interface Place {
@@ -128,7 +128,7 @@ export class LiveIndex {
       case "archive": {
         const channel = this.channel(item.handle);
         if (item.index < channel.nextArchive - MAX_ARCHIVED_HTLCS) return;
-        const place = { address, cost: encodeItem(item).length };
+        const place = { address, cost: sizeOf(item) };
         channel.archive.set(item.index, this.moved(channel.archive.get(item.index), place));
         const next = Math.max(channel.nextArchive, item.index + 1);
         const kept = next - MAX_ARCHIVED_HTLCS;

@@ -1,6 +1,5 @@
 /** Bytes of the flash log: sector headers and frames, little-endian, each programmed once and never again. */
-import { crc32 } from "../../core/primitives/crc32.ts";
-import { ERASED } from "./flash.ts";
+import { type Crc32, ERASED } from "./flash.ts";
 
 export const SECTOR_HEADER_BYTES = 32;
 export const FRAME_HEADER_BYTES = 16;
@@ -32,7 +31,7 @@ export function aligned(length: number): number {
   return Math.ceil(length / ALIGNMENT) * ALIGNMENT;
 }
 
-export function encodeSectorHeader(header: SectorHeader): Uint8Array {
+export function encodeSectorHeader(header: SectorHeader, crc32: Crc32): Uint8Array {
   const bytes = new Uint8Array(SECTOR_HEADER_BYTES).fill(ERASED);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, SECTOR_MAGIC, true);
@@ -43,7 +42,7 @@ export function encodeSectorHeader(header: SectorHeader): Uint8Array {
   return bytes;
 }
 
-export function decodeSectorHeader(bytes: Uint8Array): SectorHeader | undefined {
+export function decodeSectorHeader(bytes: Uint8Array, crc32: Crc32): SectorHeader | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   if (view.getUint32(0, true) !== SECTOR_MAGIC) return undefined;
   if (view.getUint32(16, true) !== crc32(bytes.subarray(0, 16))) return undefined;
@@ -54,9 +53,10 @@ export function decodeSectorHeader(bytes: Uint8Array): SectorHeader | undefined 
 }
 
 /** `sequence` is the sector's: a frame that an imperfect erase left from the sector's last life never fits. */
-export function encodeFrame(frame: Frame, sequence: number): Uint8Array {
+export function encodeFrame(frame: Frame, sequence: number, crc32: Crc32): Uint8Array {
   const { payload } = frame;
-  const bytes = new Uint8Array(aligned(FRAME_HEADER_BYTES + payload.length)).fill(ERASED);
+  const end = FRAME_HEADER_BYTES + payload.length;
+  const bytes = new Uint8Array(aligned(end)).fill(ERASED, end);
   const view = new DataView(bytes.buffer);
   view.setUint8(0, FRAME_MAGIC);
   view.setUint8(1, frame.last ? FLAG_LAST : 0);
@@ -77,8 +77,19 @@ export type FrameReading =
   | { readonly kind: "broken" }
   | { readonly kind: "end" };
 
-/** Reads the frame at `offset` of a whole sector's bytes. */
-export function readFrame(sector: Uint8Array, offset: number, sequence: number): FrameReading {
+/** Flash that the frame with this header takes, where it is one. */
+export function frameBytes(header: Uint8Array): number {
+  const view = new DataView(header.buffer, header.byteOffset, header.length);
+  return aligned(FRAME_HEADER_BYTES + view.getUint16(8, true));
+}
+
+/** Reads the frame at `offset` of a whole sector's bytes, or of a part that ends behind it. */
+export function readFrame(
+  sector: Uint8Array,
+  offset: number,
+  sequence: number,
+  crc32: Crc32,
+): FrameReading {
   if (offset + FRAME_HEADER_BYTES > sector.length) return { kind: "end" };
   const header = sector.subarray(offset, offset + FRAME_HEADER_BYTES);
   if (header.every((byte) => byte === ERASED)) return { kind: "end" };

@@ -1,6 +1,6 @@
 /** What a commit in the flash log is made of: a list of items, each a kind, a length and its fields, little-endian. */
 import { REFERENCE_BYTES } from "../../core/node/reference-set.ts";
-import { ascii, concat } from "../../core/primitives/bytes.ts";
+import { ascii } from "../../core/primitives/bytes.ts";
 import { assert, unreachable } from "../../core/primitives/errors.ts";
 import { aligned, FRAME_HEADER_BYTES } from "./log-format.ts";
 
@@ -34,37 +34,77 @@ const CHANNEL_ID_BYTES = 32;
 const ITEM_HEADER_BYTES = 4;
 const KINDS = ["record", "archive", "remove", "credits", "debits", "value"] as const;
 
+/** Into one buffer: records are large, and garbage is what a device's memory has least room for. */
 export function encodeItems(items: readonly Item[]): Uint8Array {
-  return concat(...items.map(encodeItem));
+  let length = 0;
+  for (const item of items) length += sizeOf(item);
+  const out = new Uint8Array(length);
+  const view = new DataView(out.buffer);
+  let at = 0;
+  for (const item of items) at = writeItem(item, out, view, at);
+  return out;
 }
 
 /** Flash that an item takes when it stands in a commit of its own. */
 export function costOf(item: Item): number {
-  return aligned(encodeItem(item).length + FRAME_HEADER_BYTES);
+  return aligned(sizeOf(item) + FRAME_HEADER_BYTES);
 }
 
-export function encodeItem(item: Item): Uint8Array {
-  const body = encodeBody(item);
-  assert(body.length < 2 ** 24, "an item of the flash log is below 16 MB");
-  const header = new Uint8Array(ITEM_HEADER_BYTES);
-  const view = new DataView(header.buffer);
-  view.setUint32(0, body.length * 256 + KINDS.indexOf(item.kind) + 1, true);
-  return concat(header, body);
+/** Bytes of an item in a commit. */
+export function sizeOf(item: Item): number {
+  return ITEM_HEADER_BYTES + bodySize(item);
 }
 
-function encodeBody(item: Item): Uint8Array {
+function bodySize(item: Item): number {
   switch (item.kind) {
     case "record":
-      return concat(u32(item.handle), item.channelId, Uint8Array.of(item.copy ? 1 : 0), item.bytes);
+      return 4 + item.channelId.length + 1 + item.bytes.length;
     case "archive":
-      return concat(u32(item.handle), u32(item.index), item.bytes);
+      return 8 + item.bytes.length;
     case "remove":
-      return u32(item.handle);
+      return 4;
     case "credits":
     case "debits":
-      return concat(u32(item.first), item.references);
+      return 4 + item.references.length;
     case "value":
-      return concat(Uint8Array.of(item.key.length), ascii(item.key), item.bytes);
+      return 1 + item.key.length + item.bytes.length;
+    default:
+      return unreachable(item);
+  }
+}
+
+/** Returns where it ends. */
+function writeItem(item: Item, out: Uint8Array, view: DataView, start: number): number {
+  const size = bodySize(item);
+  assert(size < 2 ** 24, "an item of the flash log is below 16 MB");
+  view.setUint32(start, size * 256 + KINDS.indexOf(item.kind) + 1, true);
+  const at = start + ITEM_HEADER_BYTES;
+  const end = at + size;
+  switch (item.kind) {
+    case "record":
+      view.setUint32(at, item.handle, true);
+      out.set(item.channelId, at + 4);
+      out[end - item.bytes.length - 1] = item.copy ? 1 : 0;
+      out.set(item.bytes, end - item.bytes.length);
+      return end;
+    case "archive":
+      view.setUint32(at, item.handle, true);
+      view.setUint32(at + 4, item.index, true);
+      out.set(item.bytes, at + 8);
+      return end;
+    case "remove":
+      view.setUint32(at, item.handle, true);
+      return end;
+    case "credits":
+    case "debits":
+      view.setUint32(at, item.first, true);
+      out.set(item.references, at + 4);
+      return end;
+    case "value":
+      out[at] = item.key.length;
+      out.set(ascii(item.key), at + 1);
+      out.set(item.bytes, end - item.bytes.length);
+      return end;
     default:
       return unreachable(item);
   }
@@ -113,16 +153,12 @@ function decodeBody(kind: Item["kind"] | undefined, body: Uint8Array): Item | un
       if (length === undefined || length > MAX_KEY_LENGTH || 1 + length > body.length) {
         return undefined;
       }
-      const key = String.fromCharCode(...body.subarray(1, 1 + length));
+      const letters = body.subarray(1, 1 + length);
+      if (!letters.every((code) => code < 0x80)) return undefined;
+      const key = String.fromCharCode(...letters);
       return { kind, key, bytes: body.subarray(1 + length) };
     }
     default:
       return undefined;
   }
-}
-
-function u32(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, value, true);
-  return bytes;
 }

@@ -1,27 +1,29 @@
-/** The most recent N payment references, with a lookup in constant time; 24 bytes of memory for each. */
+/** The most recent N payment references, with a lookup in constant time; 24 bytes of memory for each that there is room for. */
 import { REFERENCE_BYTES } from "../../core/node/reference-set.ts";
 import { equal } from "../../core/primitives/bytes.ts";
 
 const NONE = 0xffff;
+const FIRST_SLOTS = 16;
 /** Slots are 16-bit numbers. */
 export const MAX_WINDOW = 0x8000;
 
-/** References carry a running index; the newest `window` of them are kept, whatever order they come in. */
+/**
+ * References carry a running index; the newest `window` of them are kept, whatever order they come in. Room grows with
+ * the slots in use: a machine that is only paid keeps next to nothing for what it paid.
+ */
 export class ReferenceRing {
   /** The index that the next new reference gets. */
   next = 0;
-  private readonly bytes: Uint8Array;
+  private bytes = new Uint8Array(0);
   /** Hash chains through the slots. */
   private readonly heads: Uint16Array;
-  private readonly links: Uint16Array;
+  private links = new Uint16Array(0);
   /** Sector of the newest copy of each slot's reference, NONE for an empty slot. */
-  private readonly sectors: Uint16Array;
+  private sectors = new Uint16Array(0);
 
   constructor(readonly window: number) {
-    this.bytes = new Uint8Array(window * REFERENCE_BYTES);
     this.heads = new Uint16Array(window).fill(NONE);
-    this.links = new Uint16Array(window).fill(NONE);
-    this.sectors = new Uint16Array(window).fill(NONE);
+    this.makeRoom(FIRST_SLOTS);
   }
 
   /** How many references are kept now. */
@@ -40,6 +42,7 @@ export class ReferenceRing {
   put(index: number, reference: Uint8Array, sector: number): void {
     if (index < this.next - this.window) return;
     const slot = index % this.window;
+    if (slot >= this.sectors.length) this.makeRoom(Math.max(slot + 1, 2 * this.sectors.length));
     if (this.sectors[slot] !== NONE) this.unlink(slot);
     this.at(slot).set(reference);
     const bucket = this.bucket(reference);
@@ -62,6 +65,17 @@ export class ReferenceRing {
     return runs;
   }
 
+  private makeRoom(slots: number): void {
+    const { bytes, links, sectors } = this;
+    const length = Math.min(slots, this.window);
+    this.bytes = new Uint8Array(length * REFERENCE_BYTES);
+    this.bytes.set(bytes);
+    this.links = new Uint16Array(length).fill(NONE);
+    this.links.set(links);
+    this.sectors = new Uint16Array(length).fill(NONE);
+    this.sectors.set(sectors);
+  }
+
   private isIn(index: number, sector: number): boolean {
     return this.sectors[index % this.window] === sector;
   }
@@ -78,7 +92,7 @@ export class ReferenceRing {
   private advance(next: number): void {
     for (let i = Math.max(this.next, next - this.window); i < next - 1; i++) {
       const slot = i % this.window;
-      if (this.sectors[slot] === NONE) continue;
+      if (slot >= this.sectors.length || this.sectors[slot] === NONE) continue;
       this.unlink(slot);
       this.sectors[slot] = NONE;
     }
@@ -102,7 +116,9 @@ export class ReferenceRing {
 
   private bucket(reference: Uint8Array): number {
     let hash = 0;
-    for (const byte of reference) hash = (Math.imul(hash, 31) + byte) | 0;
+    for (let i = 0; i < reference.length; i++) {
+      hash = (Math.imul(hash, 31) + (reference[i] as number)) | 0;
+    }
     hash ^= hash >>> 15;
     return (hash >>> 0) % this.window;
   }

@@ -2,13 +2,16 @@
 import { StoreError } from "../../core/node/store-error.ts";
 import { concat } from "../../core/primitives/bytes.ts";
 import { assert } from "../../core/primitives/errors.ts";
-import { type Flash, holdsIn, isErasedIn } from "./flash.ts";
+import { CommitChain, type LoggedCommit } from "./commit-chain.ts";
+import { type Crc32, crc32Of, type Flash, holdsIn, isErasedIn } from "./flash.ts";
 import {
   aligned,
   decodeSectorHeader,
   encodeFrame,
   encodeSectorHeader,
   FRAME_HEADER_BYTES,
+  type FrameReading,
+  frameBytes,
   readFrame,
   SECTOR_HEADER_BYTES,
   type SectorHeader,
@@ -20,13 +23,6 @@ const MIN_FRAGMENT_BYTES = 32;
 /** How often a commit that does not read back is written again, in another sector. */
 const MAX_ATTEMPTS = 3;
 const REPLACE = "Replace the device: what was stored before can still be read.";
-
-/** One whole commit as the log found it. `address` is where its first frame stands. */
-export interface LoggedCommit {
-  readonly number: number;
-  readonly address: number;
-  readonly payload: Uint8Array;
-}
 
 export interface LogStatistics {
   readonly sectors: number;
@@ -51,6 +47,7 @@ interface Head {
 
 export class SectorLog {
   readonly sectors: number;
+  private readonly crc32: Crc32;
   /** Sectors in the log, oldest first. */
   private order: number[] = [];
   private head: Head | undefined;
@@ -58,8 +55,8 @@ export class SectorLog {
   private nextSequence = 1;
   private nextCommit = 1;
   /** Of the sectors in the log; 0 for the others. */
-  private readonly sequences: number[];
-  private readonly eraseCounts: number[];
+  private readonly sequences: Uint32Array;
+  private readonly eraseCounts: Uint32Array;
   private readonly bad = new Set<number>();
   private bytesProgrammed = 0;
   private erases = 0;
@@ -73,9 +70,10 @@ export class SectorLog {
     onLost: (before: LoggedCommit, count: number) => void,
   ) {
     checkGeometry(flash);
+    this.crc32 = crc32Of(flash);
     this.sectors = flash.size / flash.sectorSize;
-    this.sequences = new Array<number>(this.sectors).fill(0);
-    this.eraseCounts = new Array<number>(this.sectors).fill(0);
+    this.sequences = new Uint32Array(this.sectors);
+    this.eraseCounts = new Uint32Array(this.sectors);
     this.lastSector = this.sectors - 1;
     this.mount(onCommit, onLost);
   }
@@ -125,18 +123,27 @@ export class SectorLog {
     for (;;) {
       const sector = this.order[place];
       if (sector === undefined) return undefined;
-      const bytes = this.sectorBytes(sector);
       for (;;) {
-        const reading = readFrame(bytes, offset, this.sequences[sector] as number);
+        const reading = this.frameAt(sector, offset);
         if (reading.kind === "end") break;
         if (reading.kind !== "frame" || reading.frame.index !== parts.length) return undefined;
         parts.push(reading.frame.payload);
-        if (reading.frame.last) return concat(...parts);
-        offset = reading.next;
+        if (reading.frame.last) return parts.length === 1 ? parts[0] : concat(...parts);
+        offset += reading.next;
       }
       place++;
       offset = SECTOR_HEADER_BYTES;
     }
+  }
+
+  /** Reads no more than the frame; `next` counts from its start. */
+  private frameAt(sector: number, offset: number): FrameReading {
+    const { flash } = this;
+    const start = sector * flash.sectorSize + offset;
+    const room = flash.sectorSize - offset;
+    if (room < FRAME_HEADER_BYTES) return { kind: "end" };
+    const length = Math.min(room, frameBytes(flash.read(start, FRAME_HEADER_BYTES)));
+    return readFrame(flash.read(start, length), 0, this.sequences[sector] as number, this.crc32);
   }
 
   /** Addresses of the commits whose first frame stands in `sector`. */
@@ -145,7 +152,7 @@ export class SectorLog {
     const bytes = this.sectorBytes(sector);
     let offset = SECTOR_HEADER_BYTES;
     for (;;) {
-      const reading = readFrame(bytes, offset, this.sequences[sector] as number);
+      const reading = readFrame(bytes, offset, this.sequences[sector] as number, this.crc32);
       if (reading.kind === "end" || reading.kind === "broken") return found;
       if (reading.kind === "frame" && reading.frame.index === 0) {
         found.push(sector * this.flash.sectorSize + offset);
@@ -189,7 +196,11 @@ export class SectorLog {
       position += length;
       const last = position === payload.length;
       const sequence = this.sequences[head.sector] as number;
-      const bytes = encodeFrame({ commit: this.nextCommit, index, last, payload: part }, sequence);
+      const bytes = encodeFrame(
+        { commit: this.nextCommit, index, last, payload: part },
+        sequence,
+        this.crc32,
+      );
       const at = head.offset;
       if (index === 0) address = head.sector * this.flash.sectorSize + at;
       head.offset += bytes.length;
@@ -221,7 +232,7 @@ export class SectorLog {
       const sequence = this.nextSequence++;
       const oldest = this.order[0];
       const tail = oldest === undefined ? sequence : (this.sequences[oldest] as number);
-      const header = encodeSectorHeader({ sequence, tail, eraseCount });
+      const header = encodeSectorHeader({ sequence, tail, eraseCount }, this.crc32);
       if (!this.isBlank(sector, 0) || !this.program(sector, 0, header)) {
         this.bad.add(sector);
         continue;
@@ -263,14 +274,14 @@ export class SectorLog {
     }
     const { tail } = newest.header;
     const needed = new Set<number>();
-    const chain = new Chain();
+    const chain = new CommitChain();
     let last: number | undefined;
     for (const { sector, header } of found.filter((entry) => entry.header.sequence >= tail)) {
       this.sequences[sector] = header.sequence;
       const bytes = this.sectorBytes(sector);
       let offset = SECTOR_HEADER_BYTES;
       for (;;) {
-        const reading = readFrame(bytes, offset, header.sequence);
+        const reading = readFrame(bytes, offset, header.sequence, this.crc32);
         if (reading.kind === "end") break;
         if (reading.kind !== "frame") {
           this.damagedFrames++;
@@ -302,7 +313,7 @@ export class SectorLog {
     const found: { sector: number; header: SectorHeader }[] = [];
     for (let sector = 0; sector < this.sectors; sector++) {
       const bytes = this.flash.read(sector * this.flash.sectorSize, SECTOR_HEADER_BYTES);
-      const header = decodeSectorHeader(bytes);
+      const header = decodeSectorHeader(bytes, this.crc32);
       if (header) found.push({ sector, header });
     }
     const highest = found.reduce((most, { header }) => Math.max(most, header.eraseCount), 0);
@@ -327,42 +338,6 @@ export class SectorLog {
       if (needed.has(sector) && this.sequences[sector] !== 0) this.order.push(sector);
       else this.sequences[sector] = 0;
     }
-  }
-}
-
-/** Puts frames together to commits. */
-class Chain {
-  /** Sectors that hold frames of the newest commit. */
-  sectors: number[] = [];
-  private parts: Uint8Array[] = [];
-  private commit = -1;
-  private address = 0;
-
-  add(
-    frame: { commit: number; index: number; last: boolean; payload: Uint8Array },
-    address: number,
-    sector: number,
-  ): LoggedCommit | undefined {
-    if (frame.index === 0) {
-      this.parts = [];
-      this.sectors = [];
-      this.commit = frame.commit;
-      this.address = address;
-    } else if (frame.commit !== this.commit || frame.index !== this.parts.length) {
-      this.break();
-      return undefined;
-    }
-    this.parts.push(frame.payload);
-    this.sectors.push(sector);
-    if (!frame.last) return undefined;
-    const payload = concat(...this.parts);
-    this.commit = -1;
-    return { number: frame.commit, address: this.address, payload };
-  }
-
-  break(): void {
-    this.parts = [];
-    this.commit = -1;
   }
 }
 

@@ -10,12 +10,12 @@ import {
 } from "../../core/messages/admin-values.ts";
 import { featureBitmap } from "../../core/messages/features.ts";
 import type { Message, MessageNamed } from "../../core/messages/message.ts";
-import { parseUpdate } from "../../core/messages/update-image.ts";
 import type { Crypto, Entropy } from "../../core/ports/crypto.ts";
 import type { Link } from "../../core/ports/link.ts";
 import { type PublicKey, publicKey, type SecretKey } from "../../core/primitives/brands.ts";
 import { Session } from "../../core/transport/session.ts";
 import { type BackupContent, openBackup } from "./backup.ts";
+import { type AdminCall, type PricedProduct, sendPrices, sendUpdate } from "./longer-calls.ts";
 
 export interface AdminClientOptions {
   readonly crypto: Crypto;
@@ -44,14 +44,12 @@ export class AdminRefusal extends Error {
 
 /** There was no answer: a timeout, or a link that ended. Whether it was done is not known. */
 export class AdminSilence extends Error {
-  override readonly name = "AdminSilence";
+  override readonly name: string = "AdminSilence";
 }
 
-/** One product of a price list. */
-export interface PricedProduct {
-  readonly id: number;
-  readonly name: string;
-  readonly priceMsat: number;
+/** The session ended while a request was under way; the client calls again by itself. */
+class SessionLost extends AdminSilence {
+  override readonly name = "SessionLost";
 }
 
 export interface ClaimRequest {
@@ -69,6 +67,8 @@ export interface ClaimRequest {
   readonly buysFrom?: { readonly machine: string; readonly nodeId?: Uint8Array };
   /** Printed on the device; needed over BLE. */
   readonly code?: string;
+  /** Whose it shall be, where that is not who asks: a gateway's node id (docs/FLEET.md). */
+  readonly owner?: Uint8Array;
 }
 
 export interface ChannelSummary {
@@ -94,8 +94,8 @@ type Opening = Omit<Waiting, "method" | "settle"> & { readonly settle: () => voi
 
 const DEFAULT_TIMEOUT_MS = 15_000;
 const TICK_MS = 50;
+const MAX_TRIES = 4;
 const MAX_MESSAGE_BYTES = 65_535;
-const PRODUCTS_PER_PAGE = 32;
 
 export class AdminClient {
   private readonly session: Session;
@@ -112,20 +112,18 @@ export class AdminClient {
       nodeId: crypto.publicKeyOf(ownerSecret),
       ecdh: (point: PublicKey) => crypto.ecdh(ownerSecret, point),
     };
-    this.session = new Session({
+    const shared = {
       crypto,
       entropy,
       identity,
-      link,
-      remoteNodeId: deviceId,
       maxMessageBytes: MAX_MESSAGE_BYTES,
-      nowMs: now(),
       events: {
         onEstablished: () => this.greet(),
-        onMessage: (message) => this.receive(message),
-        onClosed: (reason) => this.lost(reason),
+        onMessage: (message: Message) => this.receive(message),
+        onClosed: (reason: string) => this.lost(reason),
       },
-    });
+    };
+    this.session = new Session(shared, { link, remoteNodeId: deviceId, nowMs: now() });
     this.timer = setInterval(() => this.tick(), TICK_MS);
   }
 
@@ -171,7 +169,8 @@ export class AdminClient {
   }
 
   async claim(request: ClaimRequest): Promise<PlainObject> {
-    return object(await this.call("claim", request as unknown as PlainObject));
+    const claim = () => this.call("claim", request as unknown as PlainObject);
+    return object(await this.persist(claim));
   }
 
   async settings(): Promise<PlainObject> {
@@ -201,15 +200,7 @@ export class AdminClient {
     products: readonly PricedProduct[],
     onProgress?: (done: number) => void,
   ): Promise<void> {
-    await this.call("priceList.begin");
-    for (let page = 0; page * PRODUCTS_PER_PAGE < products.length; page++) {
-      const from = page * PRODUCTS_PER_PAGE;
-      const some = products.slice(from, from + PRODUCTS_PER_PAGE);
-      const rows = some.map(({ id, name, priceMsat }) => [id, name, priceMsat]);
-      await this.call("priceList.put", { page, products: rows });
-      onProgress?.(from + some.length);
-    }
-    await this.call("priceList.commit");
+    await this.persist(() => sendPrices(this.caller, products, onProgress));
   }
 
   async channels(): Promise<readonly ChannelSummary[]> {
@@ -269,21 +260,29 @@ export class AdminClient {
     file: Uint8Array,
     onProgress?: (done: number, total: number) => void,
   ): Promise<PlainObject> {
-    const { manifest, signature, chunks, chunk } = parseUpdate(file);
-    const begun = object(await this.call("update.begin", { manifest, signature }, 60_000));
-    for (let index = begun.next as number; index < chunks; ) {
-      const { next, bytes } = chunk(index);
-      const answer = object(await this.call("update.chunk", { index, next, bytes }));
-      index = answer.next as number;
-      onProgress?.(index, chunks);
-    }
-    return object(await this.call("update.finish", undefined, 60_000));
+    return this.persist(() => sendUpdate(this.caller, file, onProgress));
   }
 
   /** Ends the session; the link stays open. */
   close(): void {
     if (this.ended === undefined) this.end("closed here");
     this.session.close();
+  }
+
+  /** For what is the same when done twice: a device whose node begins anew (after a claim) ends every session. */
+  private async persist<T>(work: () => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await work();
+      } catch (cause) {
+        const isOver = !(cause instanceof SessionLost) || this.ended !== undefined;
+        if (isOver || tries === MAX_TRIES) throw cause;
+      }
+    }
+  }
+
+  private get caller(): AdminCall {
+    return (method, params, timeoutMs) => this.call(method, params, timeoutMs);
   }
 
   private ready(): Promise<void> {
@@ -342,7 +341,7 @@ export class AdminClient {
     this.isReady = false;
     for (const [id, { method, fail }] of this.waiting) {
       this.waiting.delete(id);
-      fail(new AdminSilence(`${method}: the session ended (${reason}); ask again`));
+      fail(new SessionLost(`${method}: the session ended (${reason}); ask again`));
     }
     if (this.session.isFinished) this.end(reason);
   }

@@ -23,25 +23,34 @@ const PATIENCE_BLOCKS = 12;
 
 export class CoinReserve {
   readonly #options: Required<Omit<CoinReserveOptions, "onSplit">> & CoinReserveOptions;
-  #waitBlocks = 0;
+  #splitHeight = Number.NEGATIVE_INFINITY;
+  /** Blocks come in bursts: a look under way is also the look of those that come meanwhile. */
+  #look: Promise<void> | undefined;
 
   constructor(options: CoinReserveOptions) {
     this.#options = { coins: COINS, satoshisEach: SATOSHIS_EACH, ...options };
   }
 
   /** After each block; throws where the wallet or its node fails. */
-  async tend(): Promise<void> {
+  tend(height: number): Promise<void> {
+    this.#look ??= this.#tend(height).finally(() => {
+      this.#look = undefined;
+    });
+    return this.#look;
+  }
+
+  async #tend(height: number): Promise<void> {
     const { wallet, coins } = this.#options;
     const free = await wallet.freeCoins();
     if (free >= coins / 2) {
-      this.#waitBlocks = 0;
+      this.#splitHeight = Number.NEGATIVE_INFINITY;
       return;
     }
-    if (this.#waitBlocks-- > 0 || free === 0) return;
+    if (height < this.#splitHeight + PATIENCE_BLOCKS || free === 0) return;
     // A wallet that has little keeps it together: what it has may be needed whole.
     const missing = coins - free;
     if ((await wallet.balance()) < 2 * missing * this.#options.satoshisEach) return;
-    this.#waitBlocks = PATIENCE_BLOCKS;
+    this.#splitHeight = height;
     const sent = await this.#split(missing);
     if (sent.ok) this.#options.onSplit?.(missing);
     else throw new Error(`splitting a coin was refused: ${sent.reason}`);

@@ -1,13 +1,17 @@
 /** Feeds a node from a chain source, block by block and in order, and remembers how far it came (BOLT 5: reorganisations are undone). */
 import { type Node, REWIND_BLOCKS } from "../../core/node/node.ts";
-import type { BlockEvent, ChainSource } from "../../core/ports/chain.ts";
+import type { BlockEvent, ChainSource, ConfirmedTransaction } from "../../core/ports/chain.ts";
 import type { Store } from "../../core/ports/store.ts";
-import { type BlockHeight, blockHeight } from "../../core/primitives/brands.ts";
+import { type BlockHeight, blockHeight, type ChannelId } from "../../core/primitives/brands.ts";
 import type { ChainPublisher } from "./publisher.ts";
 
 /** What is followed for: the part of a Node that blocks concern. */
-export interface FollowedNode extends Pick<Node, "rewind" | "setFeerates" | "channels"> {
-  readonly isIdle: boolean;
+export interface FollowedNode
+  extends Pick<
+    Node,
+    "rewind" | "setFeerates" | "channels" | "transactionConfirmed" | "reconsider"
+  > {
+  readonly isAbreastOfChain: boolean;
   blockConnected(block: BlockEvent): void;
 }
 
@@ -15,7 +19,10 @@ export interface FollowOptions {
   readonly node: FollowedNode;
   readonly source: ChainSource;
   readonly store: Store;
-  readonly publisher: Pick<ChainPublisher, "hold" | "resume" | "blockDone" | "idle">;
+  readonly publisher: Pick<
+    ChainPublisher,
+    "hold" | "resume" | "blockDone" | "blockUndone" | "idle"
+  >;
   /** Something failed and following goes on. */
   readonly onError?: (error: Error) => void;
 }
@@ -23,13 +30,28 @@ export interface FollowOptions {
 export interface ChainFollowing {
   /** Until the node has worked on every block up to the tip that was known at the start. */
   readonly caughtUp: Promise<void>;
+  /** Between two blocks: `begin` adds channels to the node, which are then told what happened to them from that height on. */
+  adopt(newcomers: Newcomers): Promise<void>;
   /** No block reaches the node after this; the source stays open. */
   stop(): Promise<void>;
+}
+
+/** Channels that another process ran until now. */
+export interface Newcomers {
+  readonly ids: readonly ChannelId[];
+  /** What was told to them; they are told all that came after it. */
+  readonly from: BlockHeight;
+  /** Adds them to the node. */
+  begin(): Promise<void>;
+  /** Blocks that are read again, for whoever came with them. */
+  replayed?(transactions: readonly ConfirmedTransaction[]): void;
 }
 
 const HEIGHT = "chain-height";
 /** While catching up, the height is stored this often. */
 const STORE_EVERY_BLOCKS = 100;
+/** Channels of a crowd that comes; between them the process renews its leases, and answers. */
+const RECONSIDERED_AT_ONCE = 16;
 
 /** The newest block that the node has worked on, for Node.start; undefined at its first start. */
 export async function processedHeight(store: Store): Promise<BlockHeight | undefined> {
@@ -45,7 +67,7 @@ export async function followChain(options: FollowOptions): Promise<ChainFollowin
   const from = await firstHeight(node, store, tip);
   publisher.hold();
   node.rewind(from, true);
-  await idle(node);
+  await worked(node);
   const follower = new Feed(options, tip);
   source.subscribe(
     {
@@ -54,7 +76,13 @@ export async function followChain(options: FollowOptions): Promise<ChainFollowin
     },
     from,
   );
-  return { caughtUp: follower.caughtUp, stop: () => follower.stop() };
+  // Nothing but the genesis block: there is no block to wait for.
+  if (from > tip) await follower.turn(() => follower.arrive());
+  return {
+    caughtUp: follower.caughtUp,
+    adopt: (newcomers) => follower.adopt(newcomers),
+    stop: () => follower.stop(),
+  };
 }
 
 /** Without a stored height, records may have come from another machine: whatever ended their channels is later than they are. */
@@ -73,6 +101,8 @@ class Feed {
   readonly caughtUp: Promise<void>;
   #arrived!: () => void;
   #behind = true;
+  /** Of the last block that the node was told. */
+  #height: BlockHeight;
   #stopped = false;
   #turn: Promise<void> = Promise.resolve();
 
@@ -80,6 +110,7 @@ class Feed {
     private readonly options: FollowOptions,
     private readonly tip: BlockHeight,
   ) {
+    this.#height = blockHeight(0);
     this.caughtUp = new Promise((resolve) => {
       this.#arrived = resolve;
     });
@@ -98,12 +129,39 @@ class Feed {
     return this.#turn;
   }
 
+  /** Until the last block that the others were told; nothing is sent meanwhile. */
+  async adopt({ ids, from, begin, replayed }: Newcomers): Promise<void> {
+    const { node, source, publisher } = this.options;
+    const work = async () => {
+      publisher.hold();
+      await begin();
+      await worked(node);
+      try {
+        await source.replay({ from, to: this.#height }, ({ transactions }) => {
+          for (const { raw, height } of transactions) node.transactionConfirmed(raw, height);
+          replayed?.(transactions);
+        });
+      } finally {
+        if (!this.#behind) publisher.resume();
+      }
+      for (let at = 0; at < ids.length; at += RECONSIDERED_AT_ONCE) {
+        node.reconsider(ids.slice(at, at + RECONSIDERED_AT_ONCE));
+        await new Promise((wake) => setImmediate(wake));
+      }
+      await worked(node);
+    };
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => {});
+    await done;
+  }
+
   async connected(block: BlockEvent): Promise<void> {
     const { node, publisher } = this.options;
     const arriving = this.#behind && block.height >= this.tip;
     if (!this.#behind || arriving) await this.#learnFeerates();
     node.blockConnected(block);
-    await idle(node);
+    this.#height = block.height;
+    await worked(node);
     publisher.blockDone(block.transactions);
     if (arriving) {
       this.#behind = false;
@@ -114,10 +172,21 @@ class Feed {
     if (arriving) this.#arrived();
   }
 
+  /** At a chain without a block. */
+  async arrive(): Promise<void> {
+    if (!this.#behind) return;
+    this.#behind = false;
+    await this.#learnFeerates();
+    this.options.publisher.resume();
+    this.#arrived();
+  }
+
   async disconnected(height: BlockHeight): Promise<void> {
-    const { node } = this.options;
+    const { node, publisher } = this.options;
+    this.#height = blockHeight(Math.max(0, height - 1));
+    publisher.blockUndone();
     node.rewind(height);
-    await idle(node);
+    await worked(node);
     await this.#store(blockHeight(Math.max(0, height - 1)));
   }
 
@@ -147,7 +216,7 @@ class Feed {
   }
 }
 
-/** A node with a store of its own pace works on after its methods return. */
-async function idle(node: FollowedNode): Promise<void> {
-  while (!node.isIdle) await new Promise((wake) => setImmediate(wake));
+/** A node with a store of its own pace works on after its methods return. It need not be idle: under load it never is. */
+async function worked(node: FollowedNode): Promise<void> {
+  while (!node.isAbreastOfChain) await new Promise((wake) => setImmediate(wake));
 }

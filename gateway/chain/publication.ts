@@ -55,6 +55,9 @@ export class Publication {
   /** The block since which the node refuses it. */
   #refusedSince: number | undefined;
   #lastReason: string | undefined;
+  /** Why the newest try did not take it to the node. */
+  #refusal: string | undefined;
+  #isUnreached = false;
 
   constructor(
     private readonly ports: PublicationPorts,
@@ -70,6 +73,20 @@ export class Publication {
   /** Blocks for which the node has refused it. */
   get refusedRounds(): number {
     return this.#refusedSince === undefined ? 0 : this.ports.round() - this.#refusedSince;
+  }
+
+  /** The node has it, as far as we know. */
+  get isSent(): boolean {
+    return this.#sent !== undefined && this.#refusal === undefined;
+  }
+
+  get refusal(): string | undefined {
+    return this.#refusal;
+  }
+
+  /** Nobody refused it: the node or its wallet did not answer. */
+  get isUnreached(): boolean {
+    return this.#isUnreached;
   }
 
   /** The newest version; `send` works on it. */
@@ -113,9 +130,11 @@ export class Publication {
     let outcome: BroadcastResult;
     do {
       this.#again = false;
+      this.#isUnreached = false;
       try {
         outcome = await this.#turn(this.#wanted);
       } catch (error) {
+        this.#isUnreached = true;
         outcome = { ok: false, reason: wordsOf(error) };
         this.#refused(this.#wanted, outcome.reason);
       }
@@ -228,12 +247,14 @@ export class Publication {
   #accepted(outcome: BroadcastResult): BroadcastResult {
     this.#refusedSince = undefined;
     this.#lastReason = undefined;
+    this.#refusal = undefined;
     return outcome;
   }
 
   /** Told once; what the next blocks probably explain only where they do not. */
   #refused(claim: Claim, reason: string): BroadcastResult {
     this.#refusedSince ??= this.ports.round();
+    this.#refusal = reason;
     const quiet = QUIET.includes(refusalOf(reason));
     if (quiet && this.refusedRounds < QUIET_ROUNDS) return { ok: false, reason };
     if (reason !== this.#lastReason) {

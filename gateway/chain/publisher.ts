@@ -13,8 +13,8 @@ import type {
 } from "../../core/ports/chain.ts";
 import type { Crypto } from "../../core/ports/crypto.ts";
 import type { ChannelSigner } from "../../core/ports/signer.ts";
-import { blockHeight, type ChannelId, txid } from "../../core/primitives/brands.ts";
-import { toHex } from "../../core/primitives/bytes.ts";
+import { blockHeight, type ChannelId, type Txid, txid } from "../../core/primitives/brands.ts";
+import { fromHex, toHex } from "../../core/primitives/bytes.ts";
 import { parseTransaction } from "../../core/transactions/transaction.ts";
 import { anyoneClaim } from "./anyone-claim.ts";
 import { scanTransaction } from "./bitcoind/block-scan.ts";
@@ -29,6 +29,8 @@ export interface PublisherOptions {
   signerOf(channel: ChannelId): ChannelSigner | undefined;
   /** For a timeline and for alarms. */
   onStep?(step: PublisherStep): void;
+  /** What was entrusted needs no more: it is spent in a block, or the node refused it for too long. */
+  onEntrustedOver?(by: Uint8Array, channelId: ChannelId, claimId: string): void;
 }
 
 export interface PublisherStep extends Omit<PublicationStep, "claim" | "type"> {
@@ -37,6 +39,22 @@ export interface PublisherStep extends Omit<PublicationStep, "claim" | "type"> {
   readonly channelId?: ChannelId;
   readonly claimId: string;
   readonly purpose: Claim["purpose"] | "mutual-close";
+}
+
+/** What is on its way into a block. */
+export interface QueuedClaim {
+  /** Absent for somebody else's commitment. */
+  readonly channelId?: ChannelId;
+  readonly purpose: PublisherStep["purpose"];
+  readonly txid: Txid;
+  /** Lose-by height; undefined: nothing is lost by waiting. */
+  readonly deadline: number | undefined;
+  readonly feeratePerKw: number;
+  /** Waiting: the node does not have it yet, and `refusal` says why. */
+  readonly state: "sent" | "waiting";
+  readonly refusal?: string;
+  /** A device's. */
+  readonly isEntrusted: boolean;
 }
 
 /** As of a NodeChain, with the node's answer. */
@@ -52,6 +70,11 @@ export const MAX_ENTRUSTED = 4_096;
 export const MAX_ENTRUSTED_BY_ONE = 128;
 /** Entrusted claims that the node refuses for so long are given up. */
 const MAX_REFUSED_ROUNDS = 144;
+/** Outpoints that blocks spent, and for how many blocks they are remembered: devices hear of them later than we do. */
+const MAX_SPENT = 20_000;
+const SPENT_ROUNDS = 144;
+/** A node's own words for it. */
+const SPENT_ALREADY = "bad-txns-inputs-missingorspent";
 /** Our coins pay at most this many times what the next blocks take. */
 const ENTRUSTED_FEE_FACTOR = 2;
 
@@ -69,6 +92,8 @@ interface Entry {
 export class ChainPublisher implements NodeChain {
   readonly #options: PublisherOptions;
   readonly #entries = new Map<string, Entry>();
+  /** Outpoints, by the round of the block that spent them; the oldest first. */
+  readonly #spent = new Map<string, number>();
   #ending: Promise<void> = Promise.resolve();
   #round = 0;
   #held = false;
@@ -149,10 +174,53 @@ export class ChainPublisher implements NodeChain {
         ? entrusted.spends.some((key) => spent.has(key)) ||
           publication.refusedRounds > MAX_REFUSED_ROUNDS
         : entry.round < this.#round;
-      if (over) this.#end(entry);
-      else if (entrusted && !this.#held) void publication.send();
+      if (over) {
+        this.#end(entry);
+        this.#tellOver(entry);
+      } else if (entrusted && !this.#held) void publication.send();
+    }
+    for (const key of spent) {
+      this.#spent.delete(key);
+      this.#spent.set(key, this.#round);
+    }
+    for (const [key, round] of this.#spent) {
+      if (this.#spent.size <= MAX_SPENT && round + SPENT_ROUNDS >= this.#round) break;
+      this.#spent.delete(key);
     }
     this.#round++;
+  }
+
+  /** A block has left the chain: what it spent may have to be spent again. */
+  blockUndone(): void {
+    this.#spent.clear();
+  }
+
+  /** The most urgent first. */
+  queue(): readonly QueuedClaim[] {
+    const late = Number.MAX_SAFE_INTEGER;
+    return [...this.#entries.values()]
+      .map(({ channelId, purpose, publication, entrusted }): QueuedClaim => {
+        const { claim, refusal, isSent } = publication;
+        return {
+          ...(channelId && { channelId }),
+          purpose,
+          txid: claim.txid,
+          deadline: claim.deadline > 0 ? claim.deadline : undefined,
+          feeratePerKw: claim.feeratePerKw,
+          state: isSent ? "sent" : "waiting",
+          ...(refusal !== undefined && { refusal }),
+          isEntrusted: entrusted !== undefined,
+        };
+      })
+      .sort((a, b) => (a.deadline ?? late) - (b.deadline ?? late));
+  }
+
+  /** What the node could not be asked for is sent again: it may answer by now, and no block has come yet. */
+  retry(): void {
+    if (this.#held) return;
+    for (const { publication } of this.#entries.values()) {
+      if (publication.isUnreached) void publication.send();
+    }
   }
 
   /** Until nothing is under way. */
@@ -174,6 +242,8 @@ export class ChainPublisher implements NodeChain {
     { by, ...rest }: Pick<Entry, "channelId" | "purpose"> & { readonly by: string },
   ): Promise<BroadcastResult> {
     const spends = [...scanTransaction(claim.raw).spends];
+    // Nothing would end it: what it waits for has happened.
+    if (spends.some((key) => this.#spent.has(key))) return { ok: false, reason: SPENT_ALREADY };
     const others = [...this.#entries.values()].filter((entry) => entry.entrusted !== undefined);
     const byThem = others.filter(({ entrusted }) => entrusted?.by === by);
     const full = others.length >= MAX_ENTRUSTED || byThem.length >= MAX_ENTRUSTED_BY_ONE;
@@ -247,6 +317,11 @@ export class ChainPublisher implements NodeChain {
   #end(entry: Entry): void {
     this.#entries.delete(entry.key);
     this.#ending = this.#ending.then(() => entry.publication.end());
+  }
+
+  #tellOver({ channelId, entrusted, publication }: Entry): void {
+    if (!entrusted || !channelId) return;
+    this.#options.onEntrustedOver?.(fromHex(entrusted.by), channelId, publication.claim.id);
   }
 
   #tell({ channelId, purpose, entrusted }: Entry, { claim, ...step }: PublicationStep): void {

@@ -1,24 +1,28 @@
 /** What a gateway tells devices of Bitcoin, and publishes for them (docs/PROTOCOL.md "Chain service"). */
-import type { Claim } from "../../core/chain/monitor/watched.ts";
 import type { Feerates } from "../../core/channel/context.ts";
 import type { Message, MessageNamed } from "../../core/messages/message.ts";
-import { HEADERS_PER_SUBSCRIPTION, PUBLISH_NEEDS } from "../../core/messages/service.ts";
-import type { BlockEvent, ChainSource, ConfirmedTransaction } from "../../core/ports/chain.ts";
+import { HEADERS_PER_SUBSCRIPTION } from "../../core/messages/service.ts";
+import type {
+  BlockEvent,
+  BroadcastResult,
+  ChainSource,
+  ConfirmedTransaction,
+} from "../../core/ports/chain.ts";
 import type { Crypto } from "../../core/ports/crypto.ts";
 import type { Store } from "../../core/ports/store.ts";
-import { blockHeight, type PublicKey, txid } from "../../core/primitives/brands.ts";
+import { blockHeight, type ChannelId, type PublicKey, txid } from "../../core/primitives/brands.ts";
 import { concat, equal, toHex } from "../../core/primitives/bytes.ts";
-import { p2aScript } from "../../core/transactions/script.ts";
-import {
-  outpointKey,
-  parseTransaction,
-  transactionId,
-} from "../../core/transactions/transaction.ts";
+import { parseTransaction, transactionId } from "../../core/transactions/transaction.ts";
 import type { ChainPublisher } from "../chain/publisher.ts";
 import { refusalOf } from "../chain/refusals.ts";
 import { DevicesWatches, type Watch } from "./device-watches.ts";
+import { EntrustedClaims, type PublishRequest } from "./entrusted-claims.ts";
+import { RecentHeaders } from "./recent-headers.ts";
+import { claimOf } from "./requested-claim.ts";
 
 const HEADERS_PER_MESSAGE = 30;
+/** Devices whose claims are read from the store together: a store may do that by one query. */
+const READ_TOGETHER = 1_000;
 /** Requests of one device that may wait; it names its watches anew at each connection. */
 const MAX_WAITING = 2_048;
 /** Of `chain_published`, in characters; a node's words are ASCII. */
@@ -36,14 +40,16 @@ export interface ChainServiceOptions {
   send(device: PublicKey, message: Message): boolean;
   /** Largest message that the device takes, 0 while it is away; a longer transaction cannot be told to it. */
   maxMessageBytes(device: PublicKey): number;
+  /** Those that have channels here. */
+  devices(): readonly PublicKey[];
   onProblem(text: string): void;
 }
 
 /** A device that is connected: its requests are answered one after the other, in order. */
 interface Visitor {
   readonly device: PublicKey;
-  /** Outpoints that it named since it came. */
-  readonly named: Set<string>;
+  /** Of all visits of this process: what it names is marked with it. */
+  readonly visit: number;
   turn: Promise<void>;
   waiting: number;
   complained: boolean;
@@ -61,25 +67,54 @@ interface HeaderFeed {
 
 export class ChainService {
   private readonly visitors = new Map<string, Visitor>();
+  private visits = 0;
   private readonly watches: DevicesWatches;
+  private readonly claims: EntrustedClaims;
   private readonly outcomes = new Map<string, string>();
+  private readonly recent = new RecentHeaders();
   /** As of the newest block. */
   private feerates: Promise<Feerates> | undefined;
 
   constructor(private readonly options: ChainServiceOptions) {
     const { source, store } = options;
+    this.claims = new EntrustedClaims(store, (text) => options.onProblem(text));
     this.watches = new DevicesWatches({
       store,
       onWatch: ({ outpoint, script }) => {
         source.watchOutpoint(outpoint);
         if (script) source.watchScript(script);
       },
+      known: () => options.devices(),
+      onProblem: (text) => options.onProblem(text),
     });
   }
 
   /** Before blocks are followed: what devices had watched is looked for in those that they missed. */
-  load(): Promise<void> {
-    return this.watches.load();
+  async load(serves?: (device: PublicKey) => boolean): Promise<void> {
+    await this.watches.load(serves);
+    await this.takeUp(this.watches.all());
+  }
+
+  /** Devices that another process served until now. */
+  async takeOver(devices: readonly PublicKey[]): Promise<void> {
+    await this.watches.takeOver(devices);
+    await this.takeUp(devices.filter((device) => this.isWatching(device)));
+  }
+
+  /** What a device entrusted needs no more. */
+  claimOver(device: PublicKey, channel: ChannelId, id: string): void {
+    this.run(this.claims.over(device, channel, id));
+  }
+
+  /** It is served elsewhere. */
+  drop(device: PublicKey): void {
+    this.watches.drop(device);
+    this.claims.drop(device);
+    this.deviceGone(device);
+  }
+
+  isWatching(device: PublicKey): boolean {
+    return this.watches.has(device);
   }
 
   /** True where the message was one of this service's. */
@@ -106,14 +141,21 @@ export class ChainService {
   /** Headers go first: a device checks a proof against the header of its block. */
   blockConnected(block: BlockEvent): void {
     this.feerates = undefined;
+    this.recent.connected(block);
     for (const visitor of this.visitors.values()) {
       if (visitor.headers) this.enqueue(visitor, () => this.sendHeaders(visitor));
     }
     for (const transaction of block.transactions) this.tell(transaction);
   }
 
+  /** Of blocks that came while its devices were nobody's, or another process's. */
+  replayed(transactions: readonly ConfirmedTransaction[]): void {
+    for (const transaction of transactions) this.tell(transaction);
+  }
+
   /** Devices learn of a reorganisation from the new branch's headers; its proofs are told again as they are mined. */
   blockDisconnected(height: number): void {
+    this.recent.disconnected(height);
     for (const device of this.watches.forget(height)) this.run(this.watches.store(device));
     for (const { headers } of this.visitors.values()) {
       if (!headers) continue;
@@ -145,7 +187,7 @@ export class ChainService {
     if (known) return known;
     const visitor: Visitor = {
       device,
-      named: new Set(),
+      visit: ++this.visits,
       turn: Promise.resolve(),
       waiting: 0,
       complained: false,
@@ -179,13 +221,14 @@ export class ChainService {
 
   private async sendHeaders({ device, headers: feed }: Visitor): Promise<void> {
     const { source, send } = this.options;
+    const { recent } = this;
     if (!feed) return;
     for (;;) {
       const { next, rewinds } = feed;
-      const { height: tipHeight } = await source.tip();
+      const tipHeight = recent.tipHeight ?? (await source.tip()).height;
       const count = Math.min(HEADERS_PER_MESSAGE, Math.min(tipHeight, feed.last) - next + 1);
       if (count <= 0) return;
-      const headers = await source.headers(blockHeight(next), count);
+      const headers = recent.from(next, count) ?? (await source.headers(blockHeight(next), count));
       const feeratesPerKw = await this.currentFeerates();
       if (headers.length === 0) return;
       if (feed.rewinds !== rewinds) continue;
@@ -218,19 +261,20 @@ export class ChainService {
   }
 
   private async watch(visitor: Visitor, message: MessageNamed<"chain_watch">): Promise<void> {
-    const { device, named } = visitor;
+    const { device, visit } = visitor;
     const outpoint = { txid: txid(message.txid.slice()), vout: message.vout };
-    const key = outpointKey(outpoint);
-    named.add(key);
-    const watch: Watch = { outpoint, script: message.script?.slice(), depth: 0, found: [] };
-    const isFirst = this.watches.of(device).size === 0;
-    if (this.watches.add(device, watch, (other) => !named.has(other))) {
+    const watch: Watch = { outpoint, script: message.script?.slice(), depth: 0, found: [], visit };
+    const isFirst = this.watches.of(device).length === 0;
+    if (this.watches.add(device, watch, (other) => other.visit !== visit)) {
       await this.learnOrigin(watch);
       if (isFirst) await this.watches.storeDevices();
       await this.watches.store(device);
     }
-    const kept = this.watches.of(device).get(key);
-    if (!kept) this.options.onProblem(`device ${toHex(device).slice(0, 16)} watches too much`);
+    const kept = this.watches.get(device, outpoint);
+    if (kept) kept.visit = visit;
+    const isHere = this.visitors.get(toHex(device)) === visitor;
+    if (!kept && isHere)
+      this.options.onProblem(`device ${toHex(device).slice(0, 16)} watches too much`);
     for (const { txid: id, height } of kept?.found ?? []) {
       const transaction = await this.options.source.transaction(id, blockHeight(height));
       if (transaction) this.sendProof(device, transaction);
@@ -269,17 +313,14 @@ export class ChainService {
   }
 
   /** Goes on when the device is gone; it is told of each new outcome of what it asks for. */
-  private async publish(device: PublicKey, message: MessageNamed<"chain_publish">): Promise<void> {
-    const { channel, id, purpose, raw } = message;
-    const { publisher, refusal } = this.options;
-    const trusted = publisher.entrusted(device);
-    const refused = refusal(device);
+  private async publish(device: PublicKey, message: PublishRequest): Promise<void> {
+    const { channel, id, raw } = message;
+    const refused = this.options.refusal(device);
     const outcome =
       refused !== undefined
         ? ({ ok: false, reason: refused } as const)
-        : purpose === "close"
-          ? await trusted.publishClose(channel, raw)
-          : await trusted.publish(channel, claimOf(this.options.crypto, message));
+        : await this.entrust(device, message);
+    if (outcome.ok) await this.claims.keep(device, message);
     // What the next blocks explain, they explain to the device too.
     if (!outcome.ok && refusalOf(outcome.reason) !== "other") return;
     const reason = outcome.ok ? "" : outcome.reason.slice(0, MAX_REASON);
@@ -296,50 +337,27 @@ export class ChainService {
       reason,
     });
   }
-}
 
-/** The claim as the device's monitor made it. */
-function claimOf(crypto: Crypto, message: MessageNamed<"chain_publish">): Claim {
-  const { id, raw, feeratePerKw, deadline, needs } = message;
-  const claimTxid = transactionId(crypto, parseTransaction(raw));
-  const purpose = message.purpose as Claim["purpose"];
-  const claim = {
-    id,
-    purpose,
-    raw,
-    txid: claimTxid,
-    deadline: blockHeight(deadline),
-    feeratePerKw,
-  };
-  switch (needs) {
-    case PUBLISH_NEEDS.anchorChild:
-      // A keyed anchor takes the device's signature: its commitment pays for itself, or not at all.
-      if (!isAnyonesAnchor(raw, message.anchorVout)) return claim;
-      return {
-        ...claim,
-        needs: {
-          type: "anchor-child",
-          anchor: { txid: claimTxid, vout: message.anchorVout },
-          keyed: false,
-          amount: message.anchorSatoshis,
-          feeSatoshis: message.feeSatoshis,
-        },
-      };
-    case PUBLISH_NEEDS.feeInputs:
-      return {
-        ...claim,
-        needs: {
-          type: "fee-inputs",
-          inputAmounts: message.spent.map(({ amount }) => amount),
-          inputScripts: message.spent.map(({ script }) => script),
-        },
-      };
-    default:
-      return claim;
+  private async entrust(device: PublicKey, message: PublishRequest): Promise<BroadcastResult> {
+    const { publisher, crypto } = this.options;
+    const trusted = publisher.entrusted(device);
+    if (message.purpose === "close") return trusted.publishClose(message.channel, message.raw);
+    return trusted.publish(message.channel, claimOf(crypto, message));
   }
-}
 
-function isAnyonesAnchor(raw: Uint8Array, vout: number): boolean {
-  const output = parseTransaction(raw).outputs[vout];
-  return output !== undefined && equal(output.script, p2aScript());
+  /** What they entrusted before goes on, whether they come or not. */
+  private async takeUp(devices: readonly PublicKey[]): Promise<void> {
+    for (let at = 0; at < devices.length; at += READ_TOGETHER) {
+      const some = devices.slice(at, at + READ_TOGETHER);
+      const all = await Promise.all(some.map((device) => this.claims.load(device)));
+      for (const [i, device] of some.entries()) {
+        if (this.options.refusal(device) !== undefined) continue;
+        for (const request of all[i] ?? []) this.run(this.begin(device, request));
+      }
+    }
+  }
+
+  private async begin(device: PublicKey, request: PublishRequest): Promise<void> {
+    await this.entrust(device, request);
+  }
 }

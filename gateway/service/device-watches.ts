@@ -1,11 +1,16 @@
 /** What devices have watched, and what was found of it: kept over restarts, since a device may be away for months (docs/PROTOCOL.md "Chain service"). */
-import { decodeCbor, encodeCbor } from "../../core/messages/cbor.ts";
+import { encodeCbor } from "../../core/messages/cbor.ts";
 import type { CborValue } from "../../core/messages/schema.ts";
 import type { Outpoint } from "../../core/ports/chain.ts";
 import type { Store } from "../../core/ports/store.ts";
 import { type PublicKey, publicKey, type Txid, txid } from "../../core/primitives/brands.ts";
-import { equal, toHex } from "../../core/primitives/bytes.ts";
-import { outpointKey, type Transaction } from "../../core/transactions/transaction.ts";
+import { equal, fromHex, toHex } from "../../core/primitives/bytes.ts";
+import {
+  outpointKey,
+  sameOutpoint,
+  type Transaction,
+} from "../../core/transactions/transaction.ts";
+import { readList } from "../store/stored-list.ts";
 
 /** Outpoints that one device may have watched. */
 export const MAX_WATCHES_PER_DEVICE = 1024;
@@ -15,8 +20,8 @@ export const MAX_DEVICES = 20_000;
 const MAX_DEPTH = 2;
 /** An outpoint is made by one transaction and spent by one. */
 const MAX_FOUND = 2;
+const READ_TOGETHER = 1_000;
 const DEVICES_KEY = "chain-service/devices";
-const LIMITS = { maxDepth: 6, maxItems: 10_000_000 };
 
 /** Where a transaction stands that creates or spends a watched outpoint. */
 export interface Found {
@@ -30,94 +35,159 @@ export interface Watch {
   /** 0 where the device asked for it. */
   readonly depth: number;
   found: readonly Found[];
+  /** Of the device, in which it named this last: one of this process. */
+  visit?: number;
 }
 
-interface DeviceWatches {
-  readonly device: PublicKey;
-  readonly watches: Map<string, Watch>;
+interface KeptWatch extends Watch {
+  /** Node id in hexadecimal. */
+  readonly device: string;
 }
 
 export interface WatchesOptions {
   readonly store: Store;
   /** From now on blocks are searched for it. */
   onWatch(watch: Watch): void;
+  /** Devices that are known otherwise: taken for watching ones where the list of those is damaged. */
+  known?(): readonly PublicKey[];
+  onProblem(text: string): void;
 }
 
 export class DevicesWatches {
-  /** By the device's node id in hexadecimal. */
-  private readonly devices = new Map<string, DeviceWatches>();
-  private readonly byOutpoint = new Map<string, Set<DeviceWatches>>();
+  /** By the device's node id in hexadecimal. Lists, not maps: there are thousands, and most have one watch. */
+  private readonly devices = new Map<string, readonly KeptWatch[]>();
+  private readonly byOutpoint = new Map<string, readonly KeptWatch[]>();
+  private storing: Promise<void> = Promise.resolve();
+  /** Asked for while another one is under way. */
+  private nextStoring: Promise<void> | undefined;
 
   constructor(private readonly options: WatchesOptions) {}
 
-  /** What devices had watched before the gateway was restarted. */
-  async load(): Promise<void> {
-    const { store } = this.options;
-    const ids = await store.getValue(DEVICES_KEY);
-    if (!ids) return;
-    for (const id of decoded(ids) as readonly Uint8Array[]) {
-      const device = publicKey(id.slice());
-      const stored = await store.getValue(keyOfDevice(device));
-      if (!stored) continue;
-      for (const item of decoded(stored)) this.add(device, watchOf(item as readonly CborValue[]));
+  /** What devices had watched before the gateway was restarted; those that are served elsewhere by now are not ours. */
+  async load(serves: (device: PublicKey) => boolean = () => true): Promise<void> {
+    const { store, onProblem, known } = this.options;
+    const { items, isDamaged } = await readList(store, onProblem, {
+      key: DEVICES_KEY,
+      what: "the list of devices that have something watched on chain",
+      advice:
+        "Devices with a channel here are served all the same; any other is served again when it connects: wake those whose channels are with each other.",
+      read: (id) => publicKey((id as Uint8Array).slice()),
+    });
+    const others = isDamaged ? (known?.() ?? []) : [];
+    const devices = new Map([...items, ...others].map((device) => [toHex(device), device]));
+    await this.readAll([...devices.values()].filter(serves));
+  }
+
+  /** Devices that another process served until now. */
+  async takeOver(devices: readonly PublicKey[]): Promise<void> {
+    const before = this.devices.size;
+    await this.readAll(devices);
+    if (this.devices.size > before) await this.storeDevices();
+  }
+
+  /** It is served elsewhere. What was asked of the chain goes on being asked for. */
+  drop(device: PublicKey): void {
+    const watches = this.of(device);
+    this.devices.delete(toHex(device));
+    for (const watch of watches) this.unlist(watch);
+  }
+
+  /** Asked for together: a store may read them by one query. */
+  private async readAll(devices: readonly PublicKey[]): Promise<void> {
+    for (let at = 0; at < devices.length; at += READ_TOGETHER) {
+      const some = devices.slice(at, at + READ_TOGETHER);
+      const all = await Promise.all(some.map((device) => this.read(device)));
+      for (const [i, device] of some.entries()) {
+        // One whose list is damaged is served like the others: what it entrusted goes on.
+        if (all[i]?.isDamaged) this.makePlace(toHex(device));
+        for (const watch of all[i]?.items ?? []) this.add(device, watch);
+      }
     }
   }
 
-  of(device: PublicKey): ReadonlyMap<string, Watch> {
-    return this.devices.get(toHex(device))?.watches ?? new Map();
+  private read(device: PublicKey) {
+    const { store, onProblem } = this.options;
+    return readList(store, onProblem, {
+      key: keyOfDevice(device),
+      what: `the list of what device ${toHex(device)} has watched on chain`,
+      advice:
+        "What of it cannot be read is not looked for until the device has connected and names it anew: wake it.",
+      read: (item) => watchOf(item as readonly CborValue[]),
+    });
+  }
+
+  all(): readonly PublicKey[] {
+    return [...this.devices.keys()].map((device) => publicKey(fromHex(device)));
+  }
+
+  has(device: PublicKey): boolean {
+    return this.devices.has(toHex(device));
+  }
+
+  of(device: PublicKey): readonly KeptWatch[] {
+    return this.devices.get(toHex(device)) ?? [];
+  }
+
+  get(device: PublicKey, outpoint: Outpoint): Watch | undefined {
+    return this.of(device).find((watch) => sameOutpoint(watch.outpoint, outpoint));
   }
 
   /** False where it is watched already, or where there is no room: `isStale` names what may give way. */
-  add(device: PublicKey, watch: Watch, isStale: (key: string) => boolean = () => false): boolean {
+  add(id: PublicKey, watch: Watch, isStale: (other: Watch) => boolean = () => false): boolean {
+    if (this.get(id, watch.outpoint)) return false;
+    const watches = this.of(id);
+    const device = watches[0]?.device ?? toHex(id);
+    if (!this.makePlace(device)) return false;
+    const isFull = watches.length >= MAX_WATCHES_PER_DEVICE;
+    const leaving = isFull && watches.find((one) => one.depth === 0 && isStale(one));
+    if (isFull && !leaving) return false;
+    if (leaving) this.unlist(leaving);
+    const kept: KeptWatch = Object.assign(watch, { device });
+    this.devices.set(device, watches.filter((one) => one !== leaving).concat(kept));
     const key = outpointKey(watch.outpoint);
-    const of = this.deviceOf(device);
-    if (!of || of.watches.has(key)) return false;
-    if (of.watches.size >= MAX_WATCHES_PER_DEVICE && !this.makeRoom(of, isStale)) return false;
-    of.watches.set(key, watch);
-    const all = this.byOutpoint.get(key) ?? new Set();
-    this.byOutpoint.set(key, all.add(of));
+    this.byOutpoint.set(key, (this.byOutpoint.get(key) ?? []).concat(kept));
     this.options.onWatch(watch);
     return true;
   }
 
   /** Notes what was found; the devices that are to be told. */
   found(transaction: Transaction, found: Found): readonly PublicKey[] {
-    const concerned = new Set<DeviceWatches>();
+    const concerned = new Set<string>();
     const note = (outpoint: Outpoint, isSpent: boolean) => {
-      for (const of of this.byOutpoint.get(outpointKey(outpoint)) ?? []) {
-        const watch = of.watches.get(outpointKey(outpoint));
-        if (!watch) continue;
-        concerned.add(of);
+      for (const watch of this.byOutpoint.get(outpointKey(outpoint)) ?? []) {
+        concerned.add(watch.device);
         const others = watch.found.filter((one) => !equal(one.txid, found.txid));
         watch.found = [...others, found].slice(-MAX_FOUND);
-        if (isSpent && watch.depth < MAX_DEPTH) this.follow(of, transaction, found, watch);
+        if (isSpent && watch.depth < MAX_DEPTH) this.follow(transaction, found, watch);
       }
     };
     for (const { outpoint } of transaction.inputs) note(outpoint, true);
     transaction.outputs.forEach((_, vout) => {
       note({ txid: found.txid, vout }, false);
     });
-    return [...concerned].map(({ device }) => device);
+    return [...concerned].map((device) => publicKey(fromHex(device)));
   }
 
   /** The blocks from `height` on are gone; the devices that had found something in them. */
   forget(height: number): readonly PublicKey[] {
     const concerned: PublicKey[] = [];
-    for (const { device, watches } of this.devices.values()) {
+    for (const [device, watches] of this.devices) {
       let changed = false;
-      for (const watch of watches.values()) {
+      for (const watch of watches) {
         const left = watch.found.filter((one) => one.height < height);
         if (left.length === watch.found.length) continue;
         watch.found = left;
         changed = true;
       }
-      if (changed) concerned.push(device);
+      if (changed) concerned.push(publicKey(fromHex(device)));
     }
     return concerned;
   }
 
+  /** What is served elsewhere by now is not ours to write. */
   async store(device: PublicKey): Promise<void> {
-    const entries = [...this.of(device).values()].map(({ outpoint, script, depth, found }) => [
+    if (!this.devices.has(toHex(device))) return;
+    const entries = this.of(device).map(({ outpoint, script, depth, found }) => [
       outpoint.txid,
       outpoint.vout,
       script ?? null,
@@ -127,50 +197,44 @@ export class DevicesWatches {
     await this.options.store.setValue(keyOfDevice(device), encodeCbor(entries));
   }
 
-  private deviceOf(device: PublicKey): DeviceWatches | undefined {
-    const known = this.devices.get(toHex(device));
-    if (known) return known;
-    if (this.devices.size >= MAX_DEVICES) return undefined;
-    const of = { device, watches: new Map<string, Watch>() };
-    this.devices.set(toHex(device), of);
-    return of;
+  /** False where too many devices have theirs. */
+  private makePlace(device: string): boolean {
+    if (this.devices.has(device)) return true;
+    if (this.devices.size >= MAX_DEVICES) return false;
+    this.devices.set(device, []);
+    return true;
   }
 
-  /** Before the first watch of a device is stored under its name. */
-  async storeDevices(): Promise<void> {
-    const ids = [...this.devices.values()].map(({ device }) => device);
-    await this.options.store.setValue(DEVICES_KEY, encodeCbor(ids));
+  /** Before the first watch of a device is stored under its name. Devices that come together are written together. */
+  storeDevices(): Promise<void> {
+    this.nextStoring ??= this.storing.then(async () => {
+      this.nextStoring = undefined;
+      const ids = encodeCbor([...this.all()]);
+      const stored = Promise.resolve(this.options.store.setValue(DEVICES_KEY, ids));
+      this.storing = stored.catch(() => {});
+      await stored;
+    });
+    return this.nextStoring;
   }
 
-  private follow(
-    of: DeviceWatches,
-    { outputs }: Transaction,
-    found: Found,
-    { depth }: Watch,
-  ): void {
+  private follow({ outputs }: Transaction, found: Found, { device, depth }: KeptWatch): void {
     outputs.forEach((_, vout) => {
       const outpoint = { txid: found.txid, vout };
-      this.add(of.device, { outpoint, script: undefined, depth: depth + 1, found: [] });
+      const watch = { outpoint, script: undefined, depth: depth + 1, found: [] };
+      this.add(publicKey(fromHex(device)), watch);
     });
   }
 
-  private makeRoom(of: DeviceWatches, isStale: (key: string) => boolean): boolean {
-    for (const [key, { depth }] of of.watches) {
-      if (depth > 0 || !isStale(key)) continue;
-      of.watches.delete(key);
-      this.byOutpoint.get(key)?.delete(of);
-      return true;
-    }
-    return false;
+  private unlist(watch: KeptWatch): void {
+    const key = outpointKey(watch.outpoint);
+    const others = (this.byOutpoint.get(key) ?? []).filter((one) => one !== watch);
+    if (others.length === 0) this.byOutpoint.delete(key);
+    else this.byOutpoint.set(key, others);
   }
 }
 
 function keyOfDevice(device: PublicKey): string {
   return `chain-service/device/${toHex(device)}`;
-}
-
-function decoded(bytes: Uint8Array): readonly CborValue[] {
-  return decodeCbor(bytes, { ...LIMITS, maxBytes: bytes.length }) as readonly CborValue[];
 }
 
 function watchOf(item: readonly CborValue[]): Watch {

@@ -86,6 +86,17 @@ export class FundingService {
     await this.tend();
   }
 
+  /** What another process held back for devices that are ours by now, and for channels of the gateway's own. */
+  takeOver(stored: Uint8Array | undefined, serves: (device: PublicKey) => boolean): Promise<void> {
+    return this.run(async () => {
+      const { held, isOwnChannel } = this.options;
+      await held.takeOver(stored, (one) => (one.device ? serves(one.device) : isOwnChannel(one)));
+      for (const one of held.all()) {
+        if (!one.device && isOwnChannel(one)) await this.broadcast(one);
+      }
+    });
+  }
+
   /** At each block: what was refused is tried again, what nobody wants is given back. */
   tend(): Promise<void> {
     return this.run(async () => {

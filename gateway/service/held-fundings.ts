@@ -1,9 +1,10 @@
 /** Signed funding transactions that wait for the peer's signature: kept over restarts, or their coins and their channel would be stranded. */
-import { decodeCbor, encodeCbor } from "../../core/messages/cbor.ts";
+import { encodeCbor } from "../../core/messages/cbor.ts";
 import type { CborValue } from "../../core/messages/schema.ts";
 import type { Store } from "../../core/ports/store.ts";
 import { type PublicKey, publicKey, type Txid, txid } from "../../core/primitives/brands.ts";
 import { toHex } from "../../core/primitives/bytes.ts";
+import { itemsOf, readList } from "../store/stored-list.ts";
 
 export interface HeldFunding {
   readonly txid: Txid;
@@ -20,22 +21,42 @@ export interface HeldFunding {
 }
 
 const KEY = "held-fundings";
-const LIMITS = { maxDepth: 3, maxItems: 100_000 };
 
 export class HeldFundings {
   private readonly held = new Map<string, HeldFunding>();
 
   private constructor(private readonly store: Store) {}
 
-  static async load(store: Store): Promise<HeldFundings> {
+  /** Those of devices that another process serves by now are its own. */
+  static async load(
+    store: Store,
+    onProblem: (text: string) => void,
+    serves: (device: PublicKey) => boolean = () => true,
+  ): Promise<HeldFundings> {
     const fundings = new HeldFundings(store);
-    const stored = await store.getValue(KEY);
-    const limits = { ...LIMITS, maxBytes: stored?.length ?? 0 };
-    for (const item of stored ? (decodeCbor(stored, limits) as readonly CborValue[]) : []) {
-      const funding = decoded(item as readonly CborValue[]);
+    const { items } = await readList(store, onProblem, {
+      key: KEY,
+      what: "the list of funding transactions that wait to be broadcast",
+      advice:
+        "What of it cannot be read is not broadcast, and its coins may stay locked in the wallet (bitcoin-cli lockunspent): a channel that never confirms because of it holds no money, close it and open another.",
+      read: fundingOf,
+    });
+    for (const funding of items) {
+      if (funding.device && !serves(funding.device)) continue;
       fundings.held.set(toHex(funding.txid), funding);
     }
     return fundings;
+  }
+
+  /** Those of another process's, as it stored them, that are ours from now on. */
+  async takeOver(
+    stored: Uint8Array | undefined,
+    isOurs: (funding: HeldFunding) => boolean,
+  ): Promise<void> {
+    const { items } = stored ? itemsOf(stored, { read: fundingOf }) : { items: [] };
+    const found = items.filter((one) => isOurs(one) && !this.get(one.txid));
+    for (const funding of found) this.held.set(toHex(funding.txid), funding);
+    if (found.length > 0) await this.save();
   }
 
   all(): readonly HeldFunding[] {
@@ -74,7 +95,7 @@ function encoded(funding: HeldFunding): CborValue {
   ];
 }
 
-function decoded(item: readonly CborValue[]): HeldFunding {
+function fundingOf(item: CborValue): HeldFunding {
   const [id, vout, raw, amountSatoshis, device, temporary, sinceHeight, released] = item as [
     Uint8Array,
     number,

@@ -20,23 +20,50 @@ export const MAX_GROUPED_COMMITS = 1000;
 const ROWS_PER_INSERT = 50;
 const NO_DUPLICATES: CommitOutcome = { duplicateCredits: [] };
 
+/** What rows belong to: a read waits for the disk only where what is pending is of the same part. */
+export type StorePart = "answers" | "ledger" | "credits" | "debits" | "values" | "channels";
+
+/** Other tables of the same file, written in the store's own transactions (gateway/store/sqlite-ledger.ts). */
+export interface SqliteTables {
+  readonly db: Database.Database;
+  /**
+   * Rows that go into the next transaction. No commit that is given later becomes durable without them: where writing
+   * fails, the promise says so, and they stand at the head of the transaction after it. `part`: all that they touch.
+   */
+  join(work: () => void, part?: StorePart): Promise<void>;
+  /** Sees all that was given before; of `part` alone where that is all it looks at. */
+  read<T>(work: () => T, part?: StorePart): T;
+}
+
+export interface SqliteStore extends Store {
+  readonly tables: SqliteTables;
+}
+
 interface Pending {
-  readonly change: StoreCommit;
-  readonly record: Uint8Array;
+  /** Undefined where a bulk insert met duplicates, which it cannot name. */
+  apply(bulk: boolean): CommitOutcome | undefined;
+  readonly isOwed: boolean;
+  /** Undefined: any. */
+  readonly parts: readonly StorePart[] | undefined;
   resolve(outcome: CommitOutcome): void;
   reject(error: unknown): void;
 }
 
+type Applied = Pick<Pending, "apply">;
+
 /** Opens or creates the store; throws a StoreError where the file is in use, newer, foreign, damaged or unreachable. */
-export function openSqliteStore(path: string, options: SqliteStoreOptions = {}): Store {
-  return new SqliteStore(path, openDatabase(path, options), options.grouped ?? true);
+export function openSqliteStore(path: string, options: SqliteStoreOptions = {}): SqliteStore {
+  return new FileStore(path, openDatabase(path, options), options.grouped ?? true);
 }
 
-class SqliteStore implements Store {
+class FileStore implements SqliteStore {
   readonly name: string;
+  readonly tables: SqliteTables;
   private readonly statements: Statements;
   private readonly nextArchive = new Map<string, number>();
   private pending: Pending[] = [];
+  /** Rows whose transaction failed: in the next one they come first. */
+  private owed: Applied[] = [];
   private shut: StoreError | undefined;
 
   constructor(
@@ -46,6 +73,17 @@ class SqliteStore implements Store {
   ) {
     this.name = `sqlite:${path}`;
     this.statements = prepareStatements(db);
+    this.tables = {
+      db,
+      join: async (work, part) => {
+        const apply = () => {
+          work();
+          return NO_DUPLICATES;
+        };
+        await this.take({ apply, isOwed: true, parts: part && [part] });
+      },
+      read: (work, part) => this.read(part, work),
+    };
   }
 
   load(): readonly StoredChannel[] {
@@ -67,43 +105,47 @@ class SqliteStore implements Store {
     const record = change.remove ? new Uint8Array(0) : change.record();
     checkPacked(change.credits);
     checkPacked(change.debits);
-    if (!this.grouped) return this.guarded(() => this.write([{ change, record }])[0]!);
+    const apply = (bulk: boolean) => this.apply(change, record, bulk);
+    return this.take({ apply, isOwed: false, parts: partsOf(change) });
+  }
+
+  private take(one: Omit<Pending, "resolve" | "reject">): Promise<CommitOutcome> | CommitOutcome {
+    if (this.shut) throw this.shut;
+    if (!this.grouped) return this.written([one])[0]!;
     return new Promise((resolve, reject) => {
       if (this.pending.length === 0) setImmediate(() => this.flush());
-      this.pending.push({ change, record, resolve, reject });
+      this.pending.push({ ...one, resolve, reject });
       if (this.pending.length >= MAX_GROUPED_COMMITS) this.flush();
     });
   }
 
   isDebited(reference: Uint8Array): boolean {
-    return this.guarded(() => {
-      this.flush();
-      return this.statements.debited.get(reference) !== undefined;
-    });
+    return this.read("debits", () => this.statements.debited.get(reference) !== undefined);
   }
 
   isAnyDebited(payments: Uint8Array): boolean {
     checkPacked(payments);
-    return this.guarded(() => {
-      this.flush();
-      return anyOf(this.statements.anyDebited, payments);
-    });
+    return this.read("debits", () => anyOf(this.statements.anyDebited, payments));
   }
 
   isCredited(reference: Uint8Array): boolean {
-    return this.guarded(() => {
-      this.flush();
-      return this.statements.credited.get(reference) !== undefined;
-    });
+    return this.read("credits", () => this.statements.credited.get(reference) !== undefined);
   }
 
   getValue(key: string): Uint8Array | undefined {
-    const value = this.guarded(() => this.statements.value.get(key)) as Buffer | undefined;
+    const value = this.read("values", () => this.statements.value.get(key)) as Buffer | undefined;
     return value && new Uint8Array(value);
   }
 
-  setValue(key: string, value: Uint8Array): void {
-    this.guarded(() => this.statements.setValue.run(key, value));
+  setValue(key: string, value: Uint8Array): Promise<void> | void {
+    if (this.shut) throw this.shut;
+    const bytes = value.slice();
+    const apply = () => {
+      this.statements.setValue.run(key, bytes);
+      return NO_DUPLICATES;
+    };
+    const outcome = this.take({ apply, isOwed: false, parts: ["values"] });
+    return outcome instanceof Promise ? outcome.then(() => {}) : undefined;
   }
 
   close(): void {
@@ -113,6 +155,16 @@ class SqliteStore implements Store {
     this.shut ??= new StoreError("closed", `${this.path} is closed.`);
   }
 
+  private read<T>(part: StorePart | undefined, work: () => T): T {
+    // Rows that are owed are anybody's.
+    const isOfIt = ({ parts }: Pending) => !part || !parts || parts.includes(part);
+    const isBehind = this.owed.length > 0 || this.pending.some(isOfIt);
+    return this.guarded(() => {
+      if (isBehind) this.flush();
+      return work();
+    });
+  }
+
   /** Writes what is pending; each waiting commit hears of its own outcome or of the common failure. */
   private flush(): void {
     const group = this.pending;
@@ -120,7 +172,7 @@ class SqliteStore implements Store {
     this.pending = [];
     let outcomes: readonly CommitOutcome[];
     try {
-      outcomes = this.guarded(() => this.write(group));
+      outcomes = this.written(group);
     } catch (error) {
       for (const { reject } of group) reject(error);
       return;
@@ -130,13 +182,25 @@ class SqliteStore implements Store {
     });
   }
 
+  private written(group: readonly Pick<Pending, "apply" | "isOwed">[]): readonly CommitOutcome[] {
+    const owed = this.owed;
+    try {
+      const outcomes = this.guarded(() => this.write([...owed, ...group]));
+      this.owed = [];
+      return outcomes.slice(owed.length);
+    } catch (error) {
+      this.owed = [...owed, ...group.filter(({ isOwed }) => isOwed)];
+      throw error;
+    }
+  }
+
   /** Durable when it returns: COMMIT flushes the log. */
-  private write(group: readonly Pick<Pending, "change" | "record">[]): CommitOutcome[] {
+  private write(group: readonly Applied[]): CommitOutcome[] {
     const { begin, commit, rollback } = this.statements;
     for (const bulk of [true, false]) {
       begin.run();
       try {
-        const outcomes = group.map(({ change, record }) => this.apply(change, record, bulk));
+        const outcomes = group.map((one) => one.apply(bulk));
         if (outcomes.every((outcome) => outcome !== undefined)) {
           commit.run();
           return outcomes;
@@ -188,6 +252,14 @@ class SqliteStore implements Store {
       throw failure;
     }
   }
+}
+
+function partsOf({ credits, debits, values }: StoreCommit): readonly StorePart[] {
+  const parts: StorePart[] = ["channels"];
+  if (credits) parts.push("credits");
+  if (debits) parts.push("debits");
+  if (values) parts.push("values");
+  return parts;
 }
 
 function checkPacked(payments: Uint8Array | undefined): void {

@@ -43,7 +43,8 @@ export class VirtualRadio {
     if (missing) throw new Error(missing);
     const shim = await builtShim();
     const folder = mkdtempSync(join(tmpdir(), "picobolt-air-"));
-    const child = spawn("btvirt", ["-s"], {
+    // It ends with this process, also where that is killed.
+    const child = spawn("setpriv", ["--pdeathsig", "KILL", "btvirt", "-s"], {
       stdio: "ignore",
       env: { ...process.env, LD_PRELOAD: shim, PICOBOLT_BTVIRT_FOLDER: folder },
     });

@@ -1,6 +1,6 @@
 /** ChainLab on a regtest bitcoind of our own. */
 
-import type { ChainSource, ChainWallet, Outpoint, TxOutput } from "../../core/ports/chain.ts";
+import type { ChainSource, Outpoint, TxOutput } from "../../core/ports/chain.ts";
 import {
   type BlockHeight,
   blockHeight,
@@ -18,6 +18,7 @@ import {
   type ChainLab,
   fillWallet,
   type LabConnection,
+  type LabWallet,
   MATURE_BLOCKS,
   type MineOptions,
   type ReorgOptions,
@@ -45,7 +46,7 @@ export async function startRegtestLab(options: RegtestLabOptions = {}): Promise<
 
 class RegtestLab implements ChainLab {
   readonly kind = "bitcoind";
-  readonly #wallets = new Map<string, Promise<ChainWallet>>();
+  readonly #wallets = new Map<string, Promise<LabWallet>>();
   readonly #sources: BitcoindSource[] = [];
 
   private constructor(
@@ -82,7 +83,7 @@ class RegtestLab implements ChainLab {
     return source;
   }
 
-  wallet(name: string): Promise<ChainWallet> {
+  wallet(name: string): Promise<LabWallet> {
     const known = this.#wallets.get(name);
     if (known) return known;
     const wallet = BitcoindWallet.open(this.rpc, name).then((opened) =>

@@ -6,6 +6,9 @@ import {
   satoshi,
   type Txid,
 } from "../../core/primitives/brands.ts";
+import type { SweepWallet } from "../../gateway/chain/sweep-wallet.ts";
+
+export type LabWallet = ChainWallet & SweepWallet;
 
 export type LabKind = "sim" | "bitcoind";
 
@@ -20,7 +23,7 @@ export interface ChainLab {
   /** A new source; each node has its own, with its own watches. */
   source(): Promise<ChainSource>;
   /** The wallet of that name, made and filled with mature coins at its first use. */
-  wallet(name: string): Promise<ChainWallet>;
+  wallet(name: string): Promise<LabWallet>;
   height(): Promise<BlockHeight>;
   /** Mines one block after the other from the mempool; before the next, every source has told its listener. */
   mine(blocks: number, options?: MineOptions): Promise<void>;
@@ -65,9 +68,9 @@ const FILL_PER_KW = 500;
 export async function fillWallet(
   lab: ChainLab,
   miner: ChainWallet,
-  wallet: ChainWallet,
+  wallet: LabWallet,
   send: (raw: Uint8Array) => Promise<void>,
-): Promise<ChainWallet> {
+): Promise<LabWallet> {
   if ((await wallet.balance()) > 0) return wallet;
   const outputs: TxOutput[] = [];
   for (let i = 0; i < WALLET_COINS; i++) {

@@ -27,6 +27,7 @@ const SECONDS_PER_BLOCK = 600;
 const SUBSIDY = 5_000_000_000;
 const HALVING_BLOCKS = 150;
 const MAX_BLOCK_VSIZE = 998_000;
+const MAX_KNOWN = 1_000;
 const MEDIAN_BLOCKS = 11;
 const HEADER_VERSION = 0x20000000;
 
@@ -37,6 +38,8 @@ export class SimChain {
   readonly #blocks: SimBlock[] = [];
   readonly #coins = new Map<string, Coin>();
   readonly #listeners = new Set<() => void>();
+  /** What was broadcast, by its bytes: publishers say it again with every block. */
+  readonly #known = new Map<string, SimTransaction>();
   /** Differs between branches, so that no two blocks are the same. */
   #extraNonce = 0;
 
@@ -45,7 +48,8 @@ export class SimChain {
     const header = genesisHeader(REGTEST);
     this.genesisHash = blockHash(crypto, header);
     this.#blocks.push({ height: 0, hash: this.genesisHash, header, transactions: [], spent: [] });
-    this.mempool = new SimMempool({ coin: (key) => this.#coins.get(key), next: () => this.next() });
+    const coin = (key: string) => this.#coins.get(key);
+    this.mempool = new SimMempool({ crypto, coin, next: () => this.next() });
   }
 
   /** Called after every block, every reorganisation and everything that enters the mempool. */
@@ -82,7 +86,7 @@ export class SimChain {
   broadcast(raws: readonly Uint8Array[]): { readonly reason?: string; readonly txid?: Uint8Array } {
     let group: SimTransaction[];
     try {
-      group = raws.map((raw) => simTransaction(this.crypto, raw));
+      group = raws.map((raw) => this.#read(raw));
     } catch (error) {
       if (error instanceof ProtocolViolation) return { reason: "TX decode failed" };
       throw error;
@@ -125,7 +129,7 @@ export class SimChain {
   }
 
   #mine(script: Uint8Array, only: readonly Uint8Array[] | undefined): SimBlock {
-    const chosen = only?.map((raw) => simTransaction(this.crypto, raw));
+    const chosen = only?.map((raw) => this.#read(raw));
     const transactions = chosen ?? this.mempool.best(MAX_BLOCK_VSIZE);
     const context = this.next();
     const spent: [string, Coin][] = [];
@@ -194,6 +198,14 @@ export class SimChain {
     transaction.scripts.forEach((_, vout) => {
       this.#coins.delete(outpointKey({ txid: transaction.txid, vout }));
     });
+  }
+
+  #read(raw: Uint8Array): SimTransaction {
+    const bytes = Buffer.from(raw).toString("latin1");
+    const transaction = this.#known.get(bytes) ?? simTransaction(this.crypto, raw);
+    if (this.#known.size >= MAX_KNOWN) this.#known.clear();
+    this.#known.set(bytes, transaction);
+    return transaction;
   }
 
   #isConfirmed(transaction: SimTransaction): boolean {

@@ -1,5 +1,5 @@
 /** ChainLab on the simulated chain. */
-import type { ChainSource, ChainWallet, Outpoint, TxOutput } from "../../core/ports/chain.ts";
+import type { ChainSource, Outpoint, TxOutput } from "../../core/ports/chain.ts";
 import type { Crypto } from "../../core/ports/crypto.ts";
 import {
   type BlockHeight,
@@ -13,6 +13,7 @@ import { chooseCrypto } from "../../gateway/crypto/choose.ts";
 import {
   type ChainLab,
   fillWallet,
+  type LabWallet,
   MATURE_BLOCKS,
   type MineOptions,
   type ReorgOptions,
@@ -35,7 +36,7 @@ export class SimLab implements ChainLab {
   readonly feerates: SimFeerates = { ...FEERATES };
   readonly #miner: SimWallet;
   readonly #minerScript: Uint8Array;
-  readonly #wallets = new Map<string, Promise<ChainWallet>>();
+  readonly #wallets = new Map<string, Promise<LabWallet>>();
   readonly #sources: SimSource[] = [];
 
   constructor(crypto: Crypto) {
@@ -52,7 +53,7 @@ export class SimLab implements ChainLab {
     return source;
   }
 
-  wallet(name: string): Promise<ChainWallet> {
+  wallet(name: string): Promise<LabWallet> {
     const known = this.#wallets.get(name);
     if (known) return known;
     const wallet = fillWallet(this, this.#miner, new SimWallet(this.chain, name), async (raw) => {

@@ -1,5 +1,6 @@
 /** The simulated chain's mempool: takes single transactions and packages, replaces, evicts, and offers the best to blocks (BIP 431, 125). */
 import { createHash } from "node:crypto";
+import type { Crypto } from "../../core/ports/crypto.ts";
 import { fromHex } from "../../core/primitives/bytes.ts";
 import { outpointKey } from "../../core/transactions/transaction.ts";
 import {
@@ -16,6 +17,7 @@ import { type BlockContext, type Coin, checkTransaction, scriptRefusal } from ".
 import type { SimTransaction } from "./sim-transaction.ts";
 
 export interface PoolChain {
+  readonly crypto: Crypto;
   /** A confirmed, unspent output. */
   coin(outpointKey: string): Coin | undefined;
   /** The block to be mined next. */
@@ -106,6 +108,14 @@ export class SimMempool {
     }
   }
 
+  /** A full pool: whoever pays less than so many satoshis for a virtual byte leaves, with its children. How many left. */
+  evictBelow(perVbyte: number): number {
+    const poor = this.entries().filter((entry) => this.#ancestorFeerate(entry) < perVbyte);
+    const gone = this.#withDescendants(poor.map(({ transaction }) => transaction.key));
+    for (const key of gone) this.#remove(key);
+    return gone.length;
+  }
+
   /** For a block: parents before children, the best feerate with ancestors first, within `maxVsize`. */
   best(maxVsize: number): SimTransaction[] {
     const ranked = this.entries()
@@ -129,7 +139,7 @@ export class SimMempool {
   scriptRefusal(transaction: SimTransaction, coins: readonly Coin[]): string | undefined {
     const key = createHash("sha256").update(transaction.raw).digest("hex");
     if (this.#checked.has(key)) return undefined;
-    const reason = scriptRefusal(transaction, coins);
+    const reason = scriptRefusal(this.#chain.crypto, transaction, coins);
     if (this.#checked.size >= MAX_REMEMBERED) this.#checked.clear();
     if (reason === undefined) this.#checked.add(key);
     return reason;

@@ -1,5 +1,6 @@
 /** The consensus rules that the simulated chain holds a transaction to (Bitcoin Core tx_check, tx_verify; BIP 68, 113). */
 import type { TxOutput } from "../../core/ports/chain.ts";
+import type { Crypto } from "../../core/ports/crypto.ts";
 import { checkScripts } from "./script-check.ts";
 import type { SimTransaction } from "./sim-transaction.ts";
 
@@ -61,10 +62,12 @@ export function checkTransaction(
 }
 
 export function scriptRefusal(
+  crypto: Crypto,
   transaction: SimTransaction,
   coins: readonly Coin[],
 ): string | undefined {
   return checkScripts(
+    crypto,
     transaction.raw,
     transaction.parsed.inputs,
     coins.map((coin) => coin.output),

@@ -1,11 +1,13 @@
 /** The simulated chain as ChainSource: tells its listener at once, in the same call that mined the block. */
 import type {
+  BlockEvent,
   BroadcastResult,
   ChainListener,
   ChainSource,
   ConfirmedTransaction,
   FeeUrgency,
   Outpoint,
+  UnspentOutput,
 } from "../../core/ports/chain.ts";
 import { type BlockHeight, blockHeight, type Txid, txid } from "../../core/primitives/brands.ts";
 import { equal } from "../../core/primitives/bytes.ts";
@@ -49,12 +51,26 @@ export class SimSource implements ChainSource {
     this.#pump();
   }
 
+  async replay(
+    { from, to }: { readonly from: BlockHeight; readonly to: BlockHeight },
+    each: (block: BlockEvent) => void,
+  ): Promise<void> {
+    for (let height = from as number; height <= to; height++) {
+      const block = this.#chain.block(height);
+      if (block) each(this.#eventOf(block));
+    }
+  }
+
   watchOutpoint(outpoint: Outpoint): void {
     this.#watches.outpoint(outpoint);
   }
 
   watchScript(script: Uint8Array): void {
     this.#watches.script(script);
+  }
+
+  watchTransactions(concerns: (txid: Uint8Array) => boolean): void {
+    this.#watches.transactions.push(concerns);
   }
 
   async tip(): Promise<{ height: BlockHeight; hash: Uint8Array }> {
@@ -80,6 +96,11 @@ export class SimSource implements ChainSource {
       if (block && index >= 0) return confirmedAt(this.#chain.crypto, block, index, at);
     }
     return undefined;
+  }
+
+  async unspentOutput(outpoint: Outpoint): Promise<UnspentOutput | undefined> {
+    const coin = this.#chain.coin(outpoint);
+    return coin && { ...coin.output, height: blockHeight(coin.height) };
   }
 
   async feeratePerKw(urgency: FeeUrgency): Promise<number> {
@@ -142,11 +163,15 @@ export class SimSource implements ChainSource {
     if (!block) return "nothing new";
     this.#delivered.push(block);
     this.#nextHeight++;
+    return this.#listener.blockConnected(this.#eventOf(block)) ?? undefined;
+  }
+
+  #eventOf(block: SimBlock): BlockEvent {
     const transactions = this.#watches
       .concernedIn(block.transactions)
       .map((index) => confirmedAt(this.#chain.crypto, block, index, block.height));
-    const event = { height: blockHeight(block.height), header: block.header, transactions };
-    return this.#listener.blockConnected(event) ?? undefined;
+    const txids = this.#watches.idsOf(block.transactions);
+    return { height: blockHeight(block.height), header: block.header, transactions, txids };
   }
 
   #hint(): void {

@@ -29,6 +29,7 @@ import {
   type WalletCoin,
 } from "../../gateway/chain/fee-payer.ts";
 import { InsufficientFunds } from "../../gateway/chain/insufficient-funds.ts";
+import type { SweepRequest, SweepWallet } from "../../gateway/chain/sweep-wallet.ts";
 import type { SimChain } from "./sim-chain.ts";
 import { COINBASE_MATURITY } from "./sim-rules.ts";
 
@@ -40,7 +41,7 @@ interface WalletKey {
 const REPLACEABLE = 0xfffffffd;
 const INPUT_WEIGHT = 272;
 
-export class SimWallet implements ChainWallet {
+export class SimWallet implements ChainWallet, SweepWallet {
   readonly #chain: SimChain;
   readonly #name: string;
   /** By script, hexadecimal. */
@@ -74,6 +75,11 @@ export class SimWallet implements ChainWallet {
     return script;
   }
 
+  /** It holds the key of this script. */
+  owns(script: Uint8Array): boolean {
+    return this.#keys.has(toHex(script));
+  }
+
   async balance(): Promise<Satoshi> {
     const all = this.#mine().reduce((sum, coin) => sum + coin.output.amount, 0);
     return satoshi(all);
@@ -81,6 +87,41 @@ export class SimWallet implements ChainWallet {
 
   async freeCoins(): Promise<number> {
     return this.#free().length;
+  }
+
+  async coins(): Promise<readonly WalletCoin[]> {
+    return this.#free();
+  }
+
+  async sendAll({ coins, keep, script, feeratePerKw }: SweepRequest): Promise<Uint8Array> {
+    const inside = coins.reduce((sum, coin) => sum + coin.output.amount, 0);
+    const kept = keep > 0 ? [{ script: this.nextScript(), amount: keep }] : [];
+    const inputs = coins.map((coin) => unsignedInput(coin.outpoint, REPLACEABLE));
+    const paying = (amount: number) => ({
+      version: 2,
+      inputs,
+      outputs: [{ script, amount: satoshi(amount) }, ...kept],
+      locktime: 0,
+    });
+    const bare = transactionWeight({ ...paying(0), inputs: [] }) + 2;
+    const fee = Math.ceil((feeratePerKw * (bare + inputs.length * INPUT_WEIGHT)) / 1000);
+    const rest = inside - keep - fee;
+    if (rest < dustThreshold(script)) {
+      throw new InsufficientFunds(`of ${inside} sat ${rest} are left after the fee of ${fee} sat`);
+    }
+    for (const { outpoint } of coins) this.#locked.add(outpointKey(outpoint));
+    return serializeTransaction(this.#sign(paying(rest), coins));
+  }
+
+  async resign(raw: Uint8Array, outputs: readonly TxOutput[]): Promise<Uint8Array> {
+    const { inputs, ...rest } = parseTransaction(raw);
+    const coins = inputs.map(({ outpoint }) => {
+      const coin = this.#coin(outpoint);
+      if (!coin) throw new Error(`the coin ${outpointKey(outpoint)} is gone`);
+      return coin;
+    });
+    const bare = inputs.map(({ outpoint, sequence }) => unsignedInput(outpoint, sequence));
+    return serializeTransaction(this.#sign({ ...rest, inputs: bare, outputs }, coins));
   }
 
   async fund(outputs: readonly TxOutput[], feeratePerKw: number): Promise<Uint8Array> {

@@ -10,9 +10,10 @@ import {
   type Transaction,
   transactionId,
 } from "../../core/transactions/transaction.ts";
+import type { JsonObject } from "../../gateway/api/event-json.ts";
 import { toDisplay } from "../../gateway/chain/bitcoind/units.ts";
 import type { ChainLab } from "../chain/lab.ts";
-import type { JsonObject, Methods } from "../processes/control.ts";
+import type { Methods } from "../processes/control.ts";
 
 /** Where the satoshis of some funding outputs went. */
 export interface Audit {

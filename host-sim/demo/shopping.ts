@@ -1,5 +1,5 @@
 /** The demo's busiest scene: a hundred purchases by push, through a pulled cable and a power cut, and one by HTLC. */
-import type { JsonObject } from "../processes/control.ts";
+import type { JsonObject } from "../../gateway/api/event-json.ts";
 import { isChannel, isPeer, type Stage } from "./stage.ts";
 import { sat } from "./timeline.ts";
 import { HTLC_PRODUCT, PRODUCTS } from "./world.ts";

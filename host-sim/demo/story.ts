@@ -1,5 +1,5 @@
 /** The demo's story: two channels are opened, paid through, disturbed, closed and betrayed; every satoshi is found again. */
-import type { Json, JsonObject } from "../processes/control.ts";
+import type { Json, JsonObject } from "../../gateway/api/event-json.ts";
 import type { Audit, Funding } from "./chain-desk.ts";
 import { Shopping } from "./shopping.ts";
 import { isChannel, isPeer, Stage } from "./stage.ts";

@@ -1,5 +1,5 @@
 /** The demo's timeline: lines that a person enjoys reading, or the same as JSON lines. */
-import type { JsonObject } from "../processes/control.ts";
+import type { JsonObject } from "../../gateway/api/event-json.ts";
 
 const COLOURS = { gateway: 36, buyer: 32, vending: 33, chain: 35, cheat: 31, note: 90 } as const;
 export type Actor = keyof typeof COLOURS;

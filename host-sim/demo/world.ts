@@ -2,11 +2,12 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Json, JsonObject } from "../../gateway/api/event-json.ts";
 import { chooseCrypto } from "../../gateway/crypto/choose.ts";
 import { createLab } from "../chain/create-lab.ts";
 import type { ChainLab } from "../chain/lab.ts";
 import { Cable, type CableKind } from "../links/cable.ts";
-import { ControlledProcess, type Json, type JsonObject } from "../processes/control.ts";
+import { ControlledProcess } from "../processes/control.ts";
 import { ChainDesk } from "./chain-desk.ts";
 
 export const PRODUCTS = [

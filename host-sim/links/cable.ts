@@ -4,7 +4,8 @@ import { randomBytes } from "node:crypto";
 import { closeSync, constants, existsSync, openSync, writeSync } from "node:fs";
 import type { Server, Socket } from "node:net";
 import { join } from "node:path";
-import { listenSocket, MAX_WAITING_BYTES } from "./socket-link.ts";
+import { MAX_WAITING_BYTES } from "../../gateway/links/socket-link.ts";
+import { listenSocket } from "./socket-link.ts";
 
 export type CableKind = "pty" | "socket";
 

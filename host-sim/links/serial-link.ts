@@ -1,7 +1,7 @@
 /** A serial port as a link: what a board's UART or USB CDC is to its host (serialport); one that vanishes is opened again. */
 import { SerialPort } from "serialport";
 import type { Link } from "../../core/ports/link.ts";
-import { MAX_WAITING_BYTES } from "./socket-link.ts";
+import { MAX_WAITING_BYTES } from "../../gateway/links/socket-link.ts";
 
 export const BAUD_RATE = 115_200;
 /** A board that was reset, or plugged in again, has its port back within about a second. */

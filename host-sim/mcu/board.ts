@@ -23,34 +23,64 @@ const resetReasons: readonly ResetReason[] = ["power", "restart", "crash", "watc
 export interface McuBoard extends Board {
   readonly uart: SerialDriver;
   readonly clock: TickClock;
+  /** Whether there may be more to do. */
+  idle(): boolean;
 }
+
+/** What holds no state of its own lies in flash, as a driver's functions do: made here, not at each start. */
+const board = picoboltBoard;
+const entropy = nativeEntropy(picoboltNative);
+const flash = {
+  records: partition(0, RECORDS_BYTES),
+  settings: partition(RECORDS_BYTES, SETTINGS_BYTES),
+} as const;
+const system: System = {
+  get resetReason() {
+    return resetReasons[board.resetReason()] ?? "unknown";
+  },
+  restart: () => board.restart(),
+  retained: {
+    size: RETAINED_BYTES,
+    read() {
+      const bytes = new Uint8Array(board.retainedRead());
+      return bytes.length > 0 ? bytes : undefined;
+    },
+    write: (bytes) => board.retainedWrite(bytes),
+  },
+  print: (line) => board.print(line),
+  memory() {
+    const usedBytes = board.heapBytes();
+    return { usedBytes, freeBytes: Math.max(0, RAM_BYTES - usedBytes) };
+  },
+};
 
 export function openBoard(crypto: Crypto): McuBoard {
   const clock = new TickClock();
   const uart: SerialDriver = {
     name: "uart",
-    write: (bytes) => picoboltBoard.uartWrite(bytes),
+    write: (bytes) => board.uartWrite(bytes),
     onBytes: () => {},
   };
+  let whenIdle = () => false;
   return {
     model: "mcu",
     crypto,
-    entropy: nativeEntropy(picoboltNative),
+    entropy,
     clock,
-    flash: {
-      records: partition(0, RECORDS_BYTES),
-      settings: partition(RECORDS_BYTES, SETTINGS_BYTES),
-    },
+    flash,
     pins: loopback(clock),
     links: { serial: [uart] },
-    system: system(),
+    system,
+    whenIdle: (work) => {
+      whenIdle = work;
+    },
     uart,
+    idle: () => whenIdle(),
   };
 }
 
 /** A part of the one flash, that no offset leads out of. */
 function partition(start: number, size: number): Flash {
-  const board = picoboltBoard;
   const within = (offset: number, length: number): number => {
     if (offset >= 0 && length >= 0 && offset + length <= size) return start + offset;
     throw new RangeError(`${length} bytes at ${offset} are outside a partition of ${size}`);
@@ -63,36 +93,22 @@ function partition(start: number, size: number): Flash {
     erase: (sector) => board.flashErase(within(sector * SECTOR_BYTES, SECTOR_BYTES) / SECTOR_BYTES),
     isErased: (offset, length) => board.flashIsErased(within(offset, length), length),
     holds: (offset, bytes) => board.flashHolds(within(offset, bytes.length), bytes),
+    crc32: (bytes, previous) => board.crc32(bytes, previous),
   };
 }
 
-function system(): System {
-  const board = picoboltBoard;
-  return {
-    resetReason: resetReasons[board.resetReason()] ?? "unknown",
-    restart: () => board.restart(),
-    retained: {
-      size: RETAINED_BYTES,
-      read() {
-        const bytes = new Uint8Array(board.retainedRead());
-        return bytes.length > 0 ? bytes : undefined;
-      },
-      write: (bytes) => board.retainedWrite(bytes),
-    },
-    print: (line) => board.print(line),
-    memory() {
-      const usedBytes = board.heapBytes();
-      return { usedBytes, freeBytes: Math.max(0, RAM_BYTES - usedBytes) };
-    },
-  };
+interface Timer {
+  readonly atMs: number;
+  readonly work: () => void;
 }
 
 /** Timers that the platform's tick fires; no wall clock. */
 export class TickClock implements Clock {
-  private readonly due = new Set<{ readonly atMs: number; readonly work: () => void }>();
+  /** Few: they are looked through at each tick. */
+  private due: readonly Timer[] = [];
 
   nowMs(): number {
-    return picoboltBoard.nowMs();
+    return board.nowMs();
   }
 
   nowSeconds(): undefined {
@@ -101,15 +117,23 @@ export class TickClock implements Clock {
 
   after(delayMs: number, work: () => void): () => void {
     const timer = { atMs: this.nowMs() + delayMs, work };
-    this.due.add(timer);
-    return () => this.due.delete(timer);
+    this.due = [...this.due, timer];
+    return () => this.forget(timer);
   }
 
   tick(nowMs: number): void {
-    for (const timer of [...this.due]) {
-      if (timer.atMs > nowMs || !this.due.delete(timer)) continue;
+    const { due } = this;
+    for (let i = 0; i < due.length; i++) {
+      const timer = due[i] as Timer;
+      // One that ran before it may have cancelled it.
+      if (timer.atMs > nowMs || !this.due.includes(timer)) continue;
+      this.forget(timer);
       timer.work();
     }
+  }
+
+  private forget(timer: Timer): void {
+    this.due = this.due.filter((one) => one !== timer);
   }
 }
 

@@ -15,7 +15,7 @@ import { fileURLToPath } from "node:url";
 import { cryptoFingerprint, cryptoSources } from "../crypto-c/sources.ts";
 import { run, unpackXs, withLock, XS_VERSION } from "../xs/build-steps.ts";
 import { bundleMcuProgram } from "./bundle.ts";
-import { codeBytes, makeImage } from "./image.ts";
+import { codeBytes, type FrozenMachine, freezeMachine, writeFlash } from "./image.ts";
 
 export interface McuImage {
   /** The first flash bank: 32 MB, code and frozen machine at its start. */
@@ -24,15 +24,22 @@ export interface McuImage {
   /** Of it that is in use: code, constants, frozen machine. */
   readonly imageBytes: number;
   readonly parts: Readonly<Record<"code" | "bytecode" | "frozen", number>>;
+  readonly frozenKinds: FrozenMachine["kinds"];
 }
 
 const CACHE = fileURLToPath(new URL("../../.cache/mcu/", import.meta.url));
 const PLATFORM = fileURLToPath(new URL("./platform/", import.meta.url));
+/** What the compiler and the interpreter do otherwise: see its first lines. */
+const ENGINE_PATCH = fileURLToPath(new URL("./engine.patch", import.meta.url));
+const FREEZING = ["pack.ts", "bytecode.ts", "image.ts"].map((name) =>
+  fileURLToPath(new URL(name, import.meta.url)),
+);
 const CROSS = "riscv64-unknown-elf-gcc";
 const PICOLIBC = "/usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs";
 const TOOLS: readonly (readonly [command: string, packageName: string])[] = [
   [CROSS, "gcc-riscv64-unknown-elf"],
   ["qemu-system-riscv32", "qemu-system-misc"],
+  ["patch", "patch"],
 ];
 
 /** Of 320 KB; the rest is what a reset keeps (platform/mcu.h). */
@@ -40,6 +47,8 @@ const RAM_BYTES = 318 * 1024;
 const C_STACK_BYTES = 12 * 1024;
 /** Parts of the engine that this image does without: no snapshots, no lockdown; its table of built-ins is our own choice. */
 const LEFT_OUT = ["xsSnapshot.c", "xsLockdown.c"];
+/** Compiled twice: for the machine's maker, and for the device, which needs less. */
+const DEFAULTS = "xsDefaults.c";
 const WARNINGS = ["-w"];
 const COMMON = ["-fno-common", "-ffunction-sections", "-fdata-sections", "-fno-strict-aliasing"];
 const TARGET = [
@@ -49,7 +58,12 @@ const TARGET = [
   "-Os",
   "-DPICOBOLT_NO_PARSER",
 ];
+/** Off in a release of the engine: a stack that is full would grow into the heap in silence. */
+const CHECKED = ["-DmxBoundsCheck=1"];
 const MEASURED = ["-DmxInstrument=1"];
+/** What runs all the time is compiled for speed (25 KB more), the rest for size. */
+const HOT = ["xsRun.c", "xsMemory.c", "xsProperty.c", "xsDataView.c", "xsType.c"];
+const HOT_OPTION = "-O2";
 const LINKED = [
   "-Wl,--gc-sections",
   "-Tpicolibc.ld",
@@ -67,7 +81,10 @@ export async function buildMcu({ onProgress = () => {} }: BuildOptions = {}): Pr
   mkdirSync(CACHE, { recursive: true });
   const program = await bundleMcuProgram();
   const engineKey = fingerprint([engineInputs()]);
-  const imageKey = fingerprint([engineKey, program]);
+  const imageKey = fingerprint([
+    ...[engineKey, program],
+    ...FREEZING.map((file) => readFileSync(file, "utf8")),
+  ]);
   const folder = join(CACHE, `image-${imageKey}`);
   if (!existsSync(folder)) {
     await withLock(join(CACHE, "build.lock"), async () => {
@@ -90,8 +107,9 @@ function engineInputs(): string {
   const ours = readdirSync(PLATFORM)
     .sort()
     .map((name) => readFileSync(join(PLATFORM, name), "utf8"));
-  const options = [TARGET, MEASURED, COMMON, LINKED].flat().join(" ");
-  return [XS_VERSION, cryptoFingerprint(), options, ...ours].join("\0");
+  const options = [TARGET, CHECKED, MEASURED, COMMON, LINKED, HOT, HOT_OPTION].flat().join(" ");
+  const patches = [readFileSync(ENGINE_PATCH, "utf8"), JSON.stringify(PATCHES)];
+  return [XS_VERSION, cryptoFingerprint(), options, ...patches, ...ours].join("\0");
 }
 
 function forgetOthers(kept: readonly string[]): void {
@@ -109,7 +127,9 @@ async function buildEngine(key: string, onProgress: (line: string) => void): Pro
   try {
     onProgress("unpacking the engine");
     await unpackXs(work);
-    patchEngine(join(work, "package/moddable/xs/sources"));
+    const sources = join(work, "package/moddable/xs");
+    await run("patch", ["-p1", "--fuzz=0", "-i", ENGINE_PATCH], sources);
+    patchEngine(join(sources, "sources"));
     onProgress("compiling the engine for this machine (the bytecode compiler) and for rv32imc");
     const { plain, binding, includeFolders } = cryptoSources();
     const xs = join(work, "package/moddable/xs");
@@ -125,14 +145,22 @@ async function buildEngine(key: string, onProgress: (line: string) => void): Pro
     const options = [
       ...WARNINGS,
       ...COMMON,
+      ...CHECKED,
       ...MEASURED,
       ...includes.map((d) => `-I${d}`),
       "-include",
       "config.h",
     ];
     const shared = [...engine, ...plain, ...binding, ...ours(["engine.c", "natives.c"])];
-    const device = ours(["start.c", "copy.c", "nor.c", "heap.c", "image.c", "loop.c"]);
-    await compileAll(join(work, "rv32"), CROSS, [...TARGET, ...options], [...shared, ...device]);
+    const device = ours(["start.c", "copy.c", "nor.c", "heap.c", "loop.c"]);
+    const isDefaults = (name: string) => basename(name) === DEFAULTS;
+    const both = [...shared.filter((name) => !isDefaults(name)), ...device];
+    const defaults = shared.filter(isDefaults);
+    const target = [...TARGET, ...options];
+    await compileAll(join(work, "rv32"), CROSS, target, both);
+    await compileAll(join(work, "maker"), CROSS, target, [...defaults, ...ours(["maker.c"])]);
+    const ofDevice = [...target, "-DPICOBOLT_DEVICE"];
+    await compileAll(join(work, "device"), CROSS, ofDevice, [...defaults, ...ours(["image.c"])]);
     const host = ["-m32", "-O1", ...options];
     await compileAll(join(work, "host"), "gcc", host, [...shared, ...ours(["compile.c"])]);
     const objects = readdirSync(join(work, "host")).map((name) => join(work, "host", name));
@@ -156,6 +184,21 @@ const PATCHES: readonly (readonly [string, string, string, number])[] = [
   ],
   // As in a device's release: no function has a name or a length. Two slots less for each, in flash and in RAM.
   ["xsDefaults.c", "\tfxNewFunctionLength,\n\tfxNewFunctionName,", "\tC_NULL,\n\tC_NULL,", 1],
+  // At each call it would look for a profiler that nobody has.
+  ["xsRun.c", "fxCheckProfiler(the, mxFrame);", ";", 2],
+  // Bytes are copied at once: as published, `set` compares slots that never are the same one, and `slice` has no such way.
+  [
+    "xsDataView.c",
+    "if (dispatch == sourceDispatch) {",
+    "if (dispatch->value.typedArray.dispatch == sourceDispatch->value.typedArray.dispatch) {",
+    1,
+  ],
+  [
+    "xsDataView.c",
+    "\t\t\tlength = fxCheckDataViewSize(the, view, buffer, XS_IMMUTABLE);\n\t\t\tmxPushUndefined();\n\t\t\twhile ((start < length) && (start < end)) {\n\t\t\t\t(*dispatch->value.typedArray.dispatch->getter)(the, buffer->value.reference->next, view->value.dataView.offset + (start * delta)",
+    "\t\t\tlength = fxCheckDataViewSize(the, view, buffer, XS_IMMUTABLE);\n\t\t\tif ((dispatch->value.typedArray.dispatch == resultDispatch->value.typedArray.dispatch) && (end * delta <= length)) {\n\t\t\t\tc_memmove(resultBuffer->value.reference->next->value.arrayBuffer.address + resultView->value.dataView.offset, buffer->value.reference->next->value.arrayBuffer.address + view->value.dataView.offset + (start * delta), count * delta);\n\t\t\t\treturn;\n\t\t\t}\n\t\t\tmxPushUndefined();\n\t\t\twhile ((start < length) && (start < end)) {\n\t\t\t\t(*dispatch->value.typedArray.dispatch->getter)(the, buffer->value.reference->next, view->value.dataView.offset + (start * delta)",
+    1,
+  ],
   // Slots in RAM may share chunks and entries with flash (copies of frozen maps, of the global object).
   [
     "xsMemory.c",
@@ -198,7 +241,8 @@ async function compileAll(
   const worker = async () => {
     for (let source = left.pop(); source; source = left.pop()) {
       const object = join(folder, basename(source).replace(/c$/, "o"));
-      await run(compiler, [...options, "-c", source, "-o", object], folder);
+      const more = HOT.includes(basename(source)) ? [HOT_OPTION] : [];
+      await run(compiler, [...options, ...more, "-c", source, "-o", object], folder);
     }
   };
   await Promise.all([worker(), worker()]);
@@ -217,29 +261,35 @@ async function buildImage(
     writeFileSync(script, program);
     await run(join(engine, "compile"), [script, bytecode], work);
     await run(CROSS, [...TARGET, "-c", bytecode, "-o", join(work, "program.o")], work);
-    const objects = readdirSync(join(engine, "rv32")).map((name) => join(engine, "rv32", name));
-    const elf = join(work, "device.elf");
-    const files = [...objects, join(work, "program.o"), "-lm"];
-    await run(CROSS, [...TARGET, ...LINKED, ...files, "-o", elf], work);
+    const objectsIn = (name: string) =>
+      readdirSync(join(engine, name)).map((object) => join(engine, name, object));
+    const link = (objects: readonly string[], elf: string) =>
+      run(CROSS, [...TARGET, ...LINKED, ...objectsIn("rv32"), ...objects, "-lm", "-o", elf], work);
+    const maker = join(work, "maker.elf");
+    await link([...objectsIn("maker"), join(work, "program.o")], maker);
     onProgress("freezing the machine into flash");
-    const frozen = await makeImage(work, elf);
-    const bytes = bytecodeBytes(readFileSync(bytecode, "utf8"));
-    const code = (await codeBytes(elf)) - bytes;
+    const frozen = await freezeMachine(work, maker, readFileSync(bytecode, "utf8"));
+    const assembly = join(work, "frozen.s");
+    writeFileSync(assembly, frozen.assembly);
+    await run(CROSS, [...TARGET, "-c", assembly, "-o", join(work, "frozen.o")], work);
+    const elf = join(work, "device.elf");
+    await link([...objectsIn("device"), join(work, "frozen.o")], elf);
+    await writeFlash(work, elf, join(work, "flash0.bin"));
+    const imageBytes = await codeBytes(elf);
+    const { frozenBytes, bytecodeBytes, kinds } = frozen;
+    const code = imageBytes - frozenBytes - bytecodeBytes;
     const image: McuImage = {
       file: join(folder, "flash0.bin"),
       elf: join(folder, "device.elf"),
-      imageBytes: code + bytes + frozen,
-      parts: { code, bytecode: bytes, frozen },
+      imageBytes,
+      parts: { code, bytecode: bytecodeBytes, frozen: frozenBytes },
+      frozenKinds: kinds,
     };
     writeFileSync(join(work, "image.json"), JSON.stringify(image));
     renameSync(work, folder);
   } finally {
     await rm(work, { recursive: true, force: true });
   }
-}
-
-function bytecodeBytes(source: string): number {
-  return Number(/program_code_bytes = (\d+)/.exec(source)?.[1] ?? 0);
 }
 
 async function requireTools(): Promise<void> {

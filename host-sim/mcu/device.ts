@@ -20,14 +20,26 @@ const IMAGE: Image = { version: "0.2.0", number: 1, network: "regtest" };
 export interface Running {
   onBytes(bytes: ArrayBuffer): void;
   tick(nowMs: number): void;
+  /** Nothing is to be done; true: it wants to be called again. */
+  idle(): boolean;
 }
+
+/** Its functions lie in flash. */
+const crypto = nativeCrypto(picoboltNative);
 
 /** Called by the platform once the machine has come up. */
 export function start(): Running {
-  const crypto = nativeCrypto(picoboltNative);
   if (wantsCryptoAlone(new Uint8Array(picoboltBoard.settings()))) {
-    const receive = cryptoService(crypto, (bytes) => picoboltBoard.uartWrite(bytes));
-    return { onBytes: (bytes) => receive(new Uint8Array(bytes)), tick: () => {} };
+    const receive = cryptoService(
+      crypto,
+      (bytes, previous) => picoboltBoard.crc32(bytes, previous),
+      (bytes) => picoboltBoard.uartWrite(bytes),
+    );
+    return {
+      onBytes: (bytes) => receive(new Uint8Array(bytes)),
+      tick: () => {},
+      idle: () => false,
+    };
   }
   const board = openBoard(crypto);
   startProgram(board, IMAGE, told(board))
@@ -36,6 +48,7 @@ export function start(): Running {
   return {
     onBytes: (bytes) => noting(board, () => board.uart.onBytes(new Uint8Array(bytes))),
     tick: (nowMs) => noting(board, () => board.clock.tick(nowMs)),
+    idle: () => noting(board, () => board.idle()),
   };
 }
 
@@ -57,9 +70,9 @@ function told({ system }: McuBoard): ProgramEvents {
 }
 
 /** Nobody catches what is thrown here: the platform starts the machine again, and its log says why. */
-function noting(board: McuBoard, work: () => void): void {
+function noting<T>(board: McuBoard, work: () => T): T {
   try {
-    work();
+    return work();
   } catch (cause) {
     recordCrash(board, cause);
     throw cause;

@@ -4,7 +4,8 @@ import { randomBytes } from "node:crypto";
 import { closeSync, existsSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { createConnection, type Socket } from "node:net";
 import { join } from "node:path";
-import { connectSocket, type SocketLink } from "../links/socket-link.ts";
+import type { SocketLink } from "../../gateway/links/socket-link.ts";
+import { connectSocket } from "../links/socket-link.ts";
 import type { McuImage } from "./build.ts";
 import { decodeFigures, FIGURES_BYTES, type McuFigures, symbolAddress } from "./figures.ts";
 
@@ -23,6 +24,9 @@ const STRAPS_MAGIC = 0x50535452;
 const BANK_BYTES = 32 * 1024 * 1024;
 const RAM_KB = 320;
 const START_MS = 10_000;
+const QEMU = "qemu-system-riscv32";
+/** Of util-linux, on every Debian. */
+const WITH_US = ["setpriv", "--pdeathsig", "KILL"];
 
 export class Mcu {
   private readonly exit: Promise<number | string>;
@@ -58,7 +62,10 @@ export class Mcu {
       ...["-serial", `unix:${uart},server=on,wait=on`],
       ...["-monitor", `unix:${monitor},server=on,wait=off`],
     ];
-    const child = spawn("qemu-system-riscv32", words, { stdio: ["ignore", "ignore", "pipe"] });
+    // Linux ends it with us also where we are killed.
+    const [program, ...before] = process.platform === "linux" ? [...WITH_US, QEMU] : [QEMU];
+    const stdio = ["ignore", "ignore", "pipe"] as const;
+    const child = spawn(program as string, [...before, ...words], { stdio: [...stdio] });
     const mcu = new Mcu(image, folder, child);
     // Whatever ends this process ends the machine.
     const switchOff = () => void child.kill("SIGKILL");
@@ -80,14 +87,22 @@ export class Mcu {
   }
 
   /** The other end of its UART, for one at a time: the machine starts to run when it is open. */
-  async openUart(): Promise<SocketLink> {
+  openUart(): Promise<SocketLink> {
+    return this.whenItListens(() => connectSocket(join(this.folder, "uart.sock")));
+  }
+
+  /** A socket's file is there a moment before anybody listens, and the monitor's comes after the UART's is open. */
+  private async whenItListens<T>(connect: () => Promise<T>): Promise<T> {
     const until = Date.now() + START_MS;
     for (;;) {
       try {
-        return await connectSocket(join(this.folder, "uart.sock"));
+        return await connect();
       } catch (cause) {
-        // The socket's file is there a moment before anybody listens.
-        if (this.ended || Date.now() > until) throw cause;
+        if (this.ended) {
+          const how = await this.exit;
+          throw new Error(`the emulated microcontroller has ended (${how})`, { cause });
+        }
+        if (Date.now() > until) throw cause;
         await new Promise((wake) => setTimeout(wake, 10));
       }
     }
@@ -110,7 +125,8 @@ export class Mcu {
   async figures(): Promise<McuFigures> {
     const address = symbolAddress(this.image.elf, "mcu_figures");
     const words = FIGURES_BYTES / 4;
-    const answer = await this.monitor(`xp /${words}wx 0x${address.toString(16)}`);
+    const command = `xp /${words}wx 0x${address.toString(16)}`;
+    const answer = await this.whenItListens(() => this.monitor(command));
     return decodeFigures(answer);
   }
 

@@ -20,10 +20,12 @@ export interface McuFigures {
   readonly collections: number;
   /** Since power came. */
   readonly restarts: number;
+  /** Instructions of work ahead and of a collection when there was nothing else to do. */
+  readonly idleInstructions: number;
 }
 
 const FIGURES_MAGIC = 0x50464947;
-export const FIGURES_BYTES = 72;
+export const FIGURES_BYTES = 80;
 
 /** From the monitor's answer: lines `address: 0x… 0x…`. */
 export function decodeFigures(answer: string): McuFigures {
@@ -36,7 +38,7 @@ export function decodeFigures(answer: string): McuFigures {
   const [cStackPeak, staticBytes, flashSteps, low, high] = words
     .slice(9, 12)
     .concat(words.slice(12));
-  const [receivedBytes, sentBytes, collections, restarts] = words.slice(14);
+  const [receivedBytes, sentBytes, collections, restarts, idleLow, idleHigh] = words.slice(14);
   const known = (value: number | undefined): number => {
     if (value === undefined) throw new Error("the machine's figures are cut short");
     return value;
@@ -56,6 +58,7 @@ export function decodeFigures(answer: string): McuFigures {
     sentBytes: known(sentBytes),
     collections: known(collections),
     restarts: known(restarts),
+    idleInstructions: known(idleLow) + known(idleHigh) * 2 ** 32,
   };
 }
 

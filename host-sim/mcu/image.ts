@@ -1,62 +1,84 @@
-/** Freezes the machine: runs the image without one on a larger emulated machine, twice, and turns what it prints into flash contents. */
+/** Freezes the machine: runs its maker on a larger emulated machine, twice, and turns what it prints into what the linker takes. */
 import { spawn } from "node:child_process";
-import { readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "../xs/build-steps.ts";
+import { FlashContents } from "./bytecode.ts";
+import { type Dump, type Packed, type Part, pack } from "./pack.ts";
 
 const FLASH_ADDRESS = 0x20000000;
 const BANK_BYTES = 32 * 1024 * 1024;
-/** As in platform/mcu.h and platform/image.c. */
-const ROM_ADDRESS = 0x20400000;
+/** As in platform/maker.c. */
 const ARENA_A = 0x80200000;
 const ARENA_B = 0x80500000;
 const WHICH_ARENA = 0x203ffff0;
 const MAKING_MS = 120_000;
 
-/** Writes flash0.bin into `folder`; returns the frozen machine's bytes. */
-export async function makeImage(folder: string, elf: string): Promise<number> {
+export interface FrozenMachine {
+  /** Of the assembler: the machine, its bytecode and its strings. */
+  readonly assembly: string;
+  readonly frozenBytes: number;
+  readonly bytecodeBytes: number;
+  readonly kinds: Packed["kinds"];
+}
+
+/** Runs the maker (an ELF file with `compiled`, compile.c's program.c, in it) and freezes what it makes. */
+export async function freezeMachine(
+  folder: string,
+  maker: string,
+  compiled: string,
+): Promise<FrozenMachine> {
+  const code = await binaryOf(folder, maker);
+  const named = join(folder, "symbols.txt");
+  await run("sh", ["-c", 'riscv64-unknown-elf-nm "$0" > "$1"', maker, named], folder);
+  const symbols = readFileSync(named, "utf8");
+  rmSync(named);
+  const file = join(folder, "maker.bin");
+  const a = await dumpOf(file, code, 0);
+  const b = await dumpOf(file, code, 1);
+  rmSync(file);
+  const flash = new FlashContents(code, symbols, compiled);
+  const machine = pack(a, b, ARENA_B - ARENA_A, flash);
+  const bytecode = flash.bytecode();
+  const texts = flash.texts();
+  const lines = [...machine.assembly, ...bytecode.assembly, ...texts.assembly, ""];
+  return {
+    assembly: lines.join("\n"),
+    frozenBytes: machine.bytes + texts.bytes,
+    bytecodeBytes: bytecode.bytes,
+    kinds: machine.kinds,
+  };
+}
+
+/** Writes the first flash bank of the device to `file`. */
+export async function writeFlash(folder: string, elf: string, file: string): Promise<void> {
+  writeBank(file, await binaryOf(folder, elf));
+}
+
+async function binaryOf(folder: string, elf: string): Promise<Buffer> {
   const plain = join(folder, "code.bin");
   await run("riscv64-unknown-elf-objcopy", ["-O", "binary", elf, plain], folder);
   const code = readFileSync(plain);
-  const file = join(folder, "flash0.bin");
-  const a = await dumpOf(file, code, 0);
-  const b = await dumpOf(file, code, 1);
-  const frozen = rebased(a, b);
-  writeBank(file, code, { frozen });
-  return frozen.length;
+  rmSync(plain);
+  return code;
 }
 
-interface BankParts {
-  readonly arena?: 0 | 1;
-  readonly frozen?: Buffer;
-}
-
-function writeBank(file: string, code: Buffer, { arena, frozen }: BankParts): void {
-  const end = frozen
-    ? ROM_ADDRESS - FLASH_ADDRESS + frozen.length
-    : ROM_ADDRESS - FLASH_ADDRESS + 4;
-  const bank = Buffer.alloc(end, 0xff);
+function writeBank(file: string, code: Buffer, arena?: 0 | 1): void {
+  const bank = Buffer.alloc(WHICH_ARENA + 4 - FLASH_ADDRESS, 0xff);
   code.copy(bank);
   if (arena !== undefined) bank.writeUInt32LE(arena, WHICH_ARENA - FLASH_ADDRESS);
-  frozen?.copy(bank, ROM_ADDRESS - FLASH_ADDRESS);
   writeFileSync(file, bank);
   truncateSync(file, BANK_BYTES);
 }
 
-/** Words that stand together in the memory of the machine that made them. */
-interface Part {
-  readonly address: number;
-  readonly words: readonly number[];
-}
-
 /** What the machine holds when it is made in arena A or B: its heap, and the used end of its stack. */
-async function dumpOf(file: string, code: Buffer, arena: 0 | 1): Promise<readonly [Part, Part]> {
-  writeBank(file, code, { arena });
+async function dumpOf(file: string, code: Buffer, arena: 0 | 1): Promise<Dump> {
+  writeBank(file, code, arena);
   const text = await outputOf(file);
   const found = /HEAP ([0-9a-f]+)\n([\s\S]*?)STACK ([0-9a-f]+)\n([\s\S]*?)END\n/.exec(text);
   if (!found) throw new Error(`the machine could not be frozen:\n${text.slice(-2000)}`);
   const [, heap, heapWords, stack, stackWords] = found as unknown as string[];
-  return [partOf(heap, heapWords), partOf(stack, stackWords)];
+  return { heap: partOf(heap, heapWords), stack: partOf(stack, stackWords) };
 }
 
 function partOf(address = "", words = ""): Part {
@@ -86,33 +108,7 @@ function outputOf(file: string): Promise<string> {
   });
 }
 
-/** Words that differ between the two by the distance of the arenas are addresses: they move to where the flash is. */
-function rebased(a: readonly [Part, Part], b: readonly [Part, Part]): Buffer {
-  const [heap, stack] = a;
-  const inFlash = (address: number): number | undefined => {
-    const inHeap = address - heap.address;
-    const inStack = address - stack.address;
-    if (inHeap >= 0 && inHeap <= heap.words.length * 4) return ROM_ADDRESS + inHeap;
-    // The bottom of the stack is not there: nothing in a frozen machine grows.
-    const isStack = inStack <= stack.words.length * 4 && address >= heap.address;
-    return isStack ? ROM_ADDRESS + heap.words.length * 4 + Math.max(0, inStack) : undefined;
-  };
-  const words = a.flatMap((part) => part.words);
-  const others = b.flatMap((part) => part.words);
-  if (words.length !== others.length) throw new Error("the two frozen machines differ in size");
-  const out = Buffer.alloc(words.length * 4);
-  words.forEach((word, i) => {
-    const isAddress = ((others[i] as number) - word) >>> 0 === ARENA_B - ARENA_A;
-    const moved = isAddress ? inFlash(word) : word;
-    if (moved === undefined || (!isAddress && word !== others[i])) {
-      throw new Error(`word ${i} of the frozen machine (${word.toString(16)}) cannot be moved`);
-    }
-    out.writeUInt32LE(moved, i * 4);
-  });
-  return out;
-}
-
-/** Code and constants that stay in flash, and what is copied to RAM at start. */
+/** All that stays in flash, and what is copied to RAM at start. */
 export async function codeBytes(elf: string): Promise<number> {
   const text = await run("riscv64-unknown-elf-size", [elf], ".");
   const [code, data] = (text.trim().split("\n")[1] as string).trim().split(/\s+/).map(Number);

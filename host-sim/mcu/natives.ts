@@ -10,6 +10,7 @@ export interface BoardFunctions {
   flashErase(sector: number): void;
   flashIsErased(offset: number, length: number): boolean;
   flashHolds(offset: number, bytes: Uint8Array): boolean;
+  crc32(bytes: Uint8Array, previous: number): number;
   nowMs(): number;
   /** What whoever started the machine wrote into its straps (straps.ts). */
   settings(): ArrayBuffer;

@@ -16,8 +16,8 @@ const MEASURED_PUSHES = 5;
 const QUIET_MS = 1_500;
 /** More than a payment takes, in words and erased words. */
 const FLASH_STEPS = 2_500;
-/** From the start to some payments later. */
-const ALLOCATIONS = 3_500;
+/** An allocation that a life never came to proves nothing: another one is tried. */
+const HEAP_ATTEMPTS = 4;
 
 type Faults = Parameters<McuWorld["powerOn"]>[0];
 
@@ -34,7 +34,10 @@ export interface ProofOptions {
 export type Stage = "claimed" | "opened" | "openedTwo" | "paid";
 
 export interface Proof {
+  /** The device's work for a push, from receipt to delivery. */
   readonly pushInstructions: number;
+  /** What it does for the next one meanwhile and afterwards, when nothing else is to be done. */
+  readonly pushIdleInstructions: number;
   readonly openInstructions: number;
   /** Static data, heap and C stack at their highest, two channels open, payments under way. */
   readonly ramBytes: number;
@@ -95,7 +98,7 @@ class Story {
     const openedTwo = await world.mcu.figures();
     this.say("a second one");
     await this.buy();
-    const pushInstructions = await this.measurePush();
+    const push = await this.measurePush();
     await this.refund();
     await world.buyByHtlc(PRODUCT.id);
     this.expectedMsat += PRODUCT.priceMsat;
@@ -109,7 +112,8 @@ class Story {
     await world.close();
     this.say("closed by both sides");
     return {
-      pushInstructions,
+      pushInstructions: push.instructions,
+      pushIdleInstructions: push.idleInstructions,
       openInstructions: opened.busyInstructions - before.busyInstructions,
       ...ramOf(figures),
       ramAfter: ramAfter({ claimed, opened, openedTwo, paid: figures }),
@@ -135,19 +139,23 @@ class Story {
   }
 
   /** The device's work for a push, its delivery included; what it does in the same time without one is taken off. */
-  private async measurePush(): Promise<number> {
+  private async measurePush() {
     const { mcu } = this.world;
     const rest = async () => new Promise((wake) => setTimeout(wake, QUIET_MS));
     await rest();
-    const idleFrom = await busy(mcu);
+    const quietFrom = await work(mcu);
     await rest();
-    const idle = (await busy(mcu)).instructions - idleFrom.instructions;
-    const from = await busy(mcu);
+    const from = await work(mcu);
+    const quiet = from.instructions - quietFrom.instructions;
     for (let i = 0; i < MEASURED_PUSHES; i++) await this.buy();
     await rest();
-    const to = await busy(mcu);
-    const idleShare = (idle * (to.atMs - from.atMs)) / QUIET_MS;
-    return Math.round((to.instructions - from.instructions - idleShare) / MEASURED_PUSHES);
+    const to = await work(mcu);
+    const anyway = (quiet * (to.atMs - from.atMs)) / (from.atMs - quietFrom.atMs);
+    const each = (sum: number) => Math.round(sum / MEASURED_PUSHES);
+    return {
+      instructions: each(to.instructions - from.instructions - anyway),
+      idleInstructions: each(to.idleInstructions - from.idleInstructions),
+    };
   }
 
   private async refund(): Promise<void> {
@@ -183,12 +191,20 @@ class Story {
   /** Memory is full at some allocation: the device starts again by itself. */
   private async fillHeap(): Promise<void> {
     const { heapFailures } = this.options;
+    // From a start to some payments later, as this life had them.
+    let { allocations } = await this.world.mcu.figures();
     for (let failure = 1; failure <= heapFailures; failure++) {
-      const failingAllocation = randomInt(1, ALLOCATIONS);
-      const became = await this.disturb({ failingAllocation }, false);
-      const { restarts } = await this.world.mcu.figures();
+      let restarts = 0;
+      for (let attempt = 1; restarts === 0; attempt++) {
+        if (attempt > HEAP_ATTEMPTS) throw new Error("no allocation failed: the strap is not read");
+        const failingAllocation = randomInt(1, allocations);
+        const became = await this.disturb({ failingAllocation }, false);
+        const figures = await this.world.mcu.figures();
+        restarts = figures.restarts;
+        if (restarts === 0) allocations = Math.min(allocations, figures.allocations);
+        this.say(`full heap ${failure} of ${heapFailures}: ${restarts} restarts, ${became}`);
+      }
       this.restarts += restarts;
-      this.say(`full heap ${failure} of ${heapFailures}: ${restarts} restarts, ${became}`);
     }
   }
 
@@ -233,9 +249,9 @@ class Story {
   }
 }
 
-async function busy(mcu: McuWorld["mcu"]) {
-  const { busyInstructions } = await mcu.figures();
-  return { instructions: busyInstructions, atMs: Date.now() };
+async function work(mcu: McuWorld["mcu"]) {
+  const { busyInstructions, idleInstructions } = await mcu.figures();
+  return { instructions: busyInstructions, idleInstructions, atMs: Date.now() };
 }
 
 function ramAfter(figures: Readonly<Record<Stage, McuFigures>>): Record<Stage, number> {

@@ -5,6 +5,7 @@ export function jsonOf(proof: Proof) {
   return {
     result: "ok",
     push_instructions: proof.pushInstructions,
+    push_idle_instructions: proof.pushIdleInstructions,
     open_instructions: proof.openInstructions,
     ram_bytes: proof.ramBytes,
     js_heap_bytes: proof.jsHeapBytes,
@@ -21,12 +22,13 @@ export function tableOf(proof: Proof): string {
   const millions = (count: number) => `${(count / 1e6).toFixed(1)} M instructions`;
   const rows: readonly (readonly [string, string, string])[] = [
     ["a push, received to delivered", millions(proof.pushInstructions), "aim 15 M"],
+    ["  for the next one, in idle time", millions(proof.pushIdleInstructions), ""],
     ["a channel, opened to proven", millions(proof.openInstructions), ""],
     ["RAM in all, two channels", kb(proof.ramBytes), "aim 128 KB of 320"],
     ["  of it until it was claimed", kb(proof.ramAfter.claimed), ""],
     ["  JavaScript heap", kb(proof.jsHeapBytes), ""],
     ["  C stack", kb(proof.cStackBytes), ""],
-    ["  JavaScript stack", `${proof.engineStackSlots} slots`, "of 768"],
+    ["  JavaScript stack", `${proof.engineStackSlots} slots`, "of 1024"],
     ["image", kb(proof.imageBytes), "aim 700 KB"],
     ["power cuts", `${proof.powerCuts}`, ""],
     ["power cuts during a claim", `${proof.claimCuts}`, ""],

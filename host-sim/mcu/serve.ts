@@ -11,8 +11,8 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { toHex } from "../../core/primitives/bytes.ts";
+import { MAX_WAITING_BYTES, type SocketLink } from "../../gateway/links/socket-link.ts";
 import { CableEnd, hasSocat } from "../links/cable.ts";
-import { MAX_WAITING_BYTES, type SocketLink } from "../links/socket-link.ts";
 import type { McuImage } from "./build.ts";
 import { ConsoleLines } from "./console-lines.ts";
 import { Mcu } from "./emulator.ts";

@@ -16,8 +16,8 @@ import {
 import { equal } from "../../core/primitives/bytes.ts";
 import { chooseCrypto } from "../../gateway/crypto/choose.ts";
 import { Gateway } from "../../gateway/gateway.ts";
+import type { SocketLink } from "../../gateway/links/socket-link.ts";
 import { type SimLab, startSimLab } from "../chain/sim-lab.ts";
-import type { SocketLink } from "../links/socket-link.ts";
 import type { McuImage } from "./build.ts";
 import { ConsoleLines } from "./console-lines.ts";
 import { Mcu, type Strapping } from "./emulator.ts";
@@ -224,7 +224,7 @@ export class McuWorld {
     return found() as Extract<Message, { type: "delivery" }>;
   }
 
-  /** Buys by HTLC; resolves when it was fulfilled. */
+  /** Buys by HTLC; resolves when it was fulfilled and delivered. */
   async buyByHtlc(product: number): Promise<void> {
     const since = this.messages.length;
     const request = since + 1;
@@ -234,6 +234,8 @@ export class McuWorld {
     const invoice = this.messages.find(isAsked) as Extract<Message, { type: "invoice" }>;
     const { paymentHash, amountMsat, cltvExpiryDelta } = invoice;
     const from = this.events.length;
+    const delivered = () => this.lines.filter((line) => line === "app delivered").length;
+    const before = delivered();
     this.gateway.node.command(this.channel as ChannelId, {
       type: "addHtlc",
       amountMsat,
@@ -241,6 +243,8 @@ export class McuWorld {
       cltvExpiry: blockHeight(this.gateway.node.height + cltvExpiryDelta + 1),
     });
     await this.until("the HTLC to be fulfilled", () => this.has("htlcFulfilled", from));
+    // What power cuts off in the middle of a delivery would go back.
+    await this.until("what was bought to come out", () => delivered() > before);
   }
 
   async close(): Promise<void> {

@@ -1,7 +1,6 @@
-/** A broker inside this process (aedes, MQTT 3.1.1): for trials and tests. */
-import { createServer, type Server, type Socket } from "node:net";
-import { Aedes } from "aedes";
-import { BROKER_HOST, type Broker } from "./broker.ts";
+/** The gateway's embedded broker (aedes) as tests want it: it breaks, comes back, and turns hostile. */
+import { BROKER_HOST, EmbeddedBroker } from "../../gateway/links/embedded-broker.ts";
+import type { Broker } from "./broker.ts";
 
 export async function startAedes(port = 0): Promise<AedesBroker> {
   const broker = new AedesBroker(port);
@@ -11,9 +10,7 @@ export async function startAedes(port = 0): Promise<AedesBroker> {
 
 export class AedesBroker implements Broker {
   readonly host = BROKER_HOST;
-  private aedes: Aedes | undefined;
-  private server: Server | undefined;
-  private readonly sockets = new Set<Socket>();
+  private embedded: EmbeddedBroker | undefined;
 
   constructor(private wantedPort: number) {}
 
@@ -27,29 +24,14 @@ export class AedesBroker implements Broker {
 
   async restart(): Promise<void> {
     await this.kill();
-    const aedes = await Aedes.createBroker();
-    const server = createServer((socket) => {
-      this.sockets.add(socket);
-      socket.once("close", () => this.sockets.delete(socket));
-      aedes.handle(socket);
-    });
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(this.wantedPort, this.host, resolve);
-    });
-    const address = server.address();
-    if (address && typeof address === "object") this.wantedPort = address.port;
-    this.aedes = aedes;
-    this.server = server;
+    this.embedded = await EmbeddedBroker.start(this.wantedPort);
+    this.wantedPort = this.embedded.port;
   }
 
   async kill(): Promise<void> {
-    const { aedes, server } = this;
-    this.aedes = undefined;
-    this.server = undefined;
-    for (const socket of this.sockets) socket.destroy();
-    if (server) await new Promise<void>((done) => server.close(() => done()));
-    if (aedes) await new Promise<void>((done) => aedes.close(done));
+    const { embedded } = this;
+    this.embedded = undefined;
+    await embedded?.close();
   }
 
   close(): Promise<void> {
@@ -57,12 +39,7 @@ export class AedesBroker implements Broker {
   }
 
   /** As a hostile broker would: any message to whoever subscribed. */
-  inject(topic: string, payload: Uint8Array, retain = false): Promise<void> {
-    const packet = { cmd: "publish", qos: 0, dup: false, retain, topic } as const;
-    return new Promise((resolve, reject) => {
-      this.aedes?.publish({ ...packet, payload: Buffer.from(payload) }, (error) =>
-        error ? reject(error) : resolve(),
-      );
-    });
+  async inject(topic: string, payload: Uint8Array, retain = false): Promise<void> {
+    await this.embedded?.publish(topic, payload, retain);
   }
 }

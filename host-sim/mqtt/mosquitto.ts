@@ -4,12 +4,13 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { BROKER_HOST, type Broker } from "./broker.ts";
+import { BROKER_HOST } from "../../gateway/links/embedded-broker.ts";
+import type { Broker } from "./broker.ts";
 import { makeCertificates } from "./certificates.ts";
 
 export interface MosquittoOptions {
   readonly tls?: boolean;
-  /** Of the format of mosquitto's `acl_file` (broker.ts, `accessList`). */
+  /** Of the format of mosquitto's `acl_file` (gateway/fleet/broker-config.ts, `accessList`). */
   readonly acl?: string;
   /** By user; without them anybody may come. */
   readonly passwords?: Readonly<Record<string, string>>;

@@ -2,6 +2,7 @@
 import { connect } from "mqtt";
 import type { Link } from "../../core/ports/link.ts";
 import { mqttTopics, OFFLINE, ONLINE, topicName } from "../../core/transport/mqtt-topics.ts";
+import { MQTT_QUIET_MS } from "../../core/transport/timing.ts";
 
 const CONNECT_MS = 10_000;
 const RECONNECT_MS = 1_000;
@@ -24,16 +25,14 @@ export function openMqttLink(url: string): Promise<Link> {
     ...(username !== "" && { username, password }),
     will: { topic: topics.state, payload: Buffer.from(OFFLINE), qos: 0, retain: true },
   });
-  let waiting = 0;
   const link: Link = {
     name: `mqtt:${host}`,
     kind: "datagram",
+    quietMs: MQTT_QUIET_MS,
     send: (frame) => {
-      if (!client.connected || waiting + frame.length > MAX_WAITING_BYTES) return;
-      waiting += frame.length;
-      client.publish(topics.up, Buffer.from(frame), { qos: 0 }, () => {
-        waiting -= frame.length;
-      });
+      if (!client.connected) return;
+      if (client.stream.writableLength + frame.length > MAX_WAITING_BYTES) return;
+      client.publish(topics.up, Buffer.from(frame), { qos: 0 });
     },
     close: () => {
       if (client.connected) client.publish(topics.state, OFFLINE, { retain: true });

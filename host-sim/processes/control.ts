@@ -2,15 +2,8 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
+import type { Json, JsonObject } from "../../gateway/api/event-json.ts";
 
-export type Json =
-  | null
-  | boolean
-  | number
-  | string
-  | readonly Json[]
-  | { readonly [key: string]: Json };
-export type JsonObject = { readonly [key: string]: Json };
 /** What a method returns must be JSON. */
 export type Methods = Readonly<Record<string, (params: JsonObject) => unknown>>;
 

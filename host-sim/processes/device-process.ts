@@ -24,10 +24,15 @@ import { PayerApp } from "../../firmware/apps/payer.ts";
 import { VendingApp } from "../../firmware/apps/vending.ts";
 import { Device } from "../../firmware/device.ts";
 import { FlashLogStore } from "../../firmware/store/flash-log.ts";
+import {
+  channelEventJson,
+  type JsonObject,
+  plain,
+  recordJson,
+} from "../../gateway/api/event-json.ts";
 import { type CryptoPreference, chooseCrypto } from "../../gateway/crypto/choose.ts";
 import { NorFlash } from "../flash/nor-flash.ts";
-import { emitEvent, type JsonObject, serveControl } from "./control.ts";
-import { channelEventJson, plain, recordJson } from "./node-events.ts";
+import { emitEvent, serveControl } from "./control.ts";
 import { attachLink, seedIn } from "./start-up.ts";
 
 const FLASH_BYTES = 1024 * 1024;

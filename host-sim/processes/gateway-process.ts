@@ -20,6 +20,12 @@ import { fromHex, toHex } from "../../core/primitives/bytes.ts";
 import type { ChannelType } from "../../core/transactions/terms.ts";
 import { type IdentityCard, PROTOCOL_VERSION } from "../../core/transport/identity.ts";
 import { topicName } from "../../core/transport/mqtt-topics.ts";
+import {
+  channelEventJson,
+  type JsonObject,
+  plain,
+  recordJson,
+} from "../../gateway/api/event-json.ts";
 import { BitcoindRpc } from "../../gateway/chain/bitcoind/rpc.ts";
 import { BitcoindSource } from "../../gateway/chain/bitcoind/source.ts";
 import { toDisplay } from "../../gateway/chain/bitcoind/units.ts";
@@ -29,8 +35,7 @@ import { Gateway } from "../../gateway/gateway.ts";
 import { GatewayMqtt } from "../../gateway/links/mqtt.ts";
 import { startSimLab } from "../chain/sim-lab.ts";
 import { ChainDesk } from "../demo/chain-desk.ts";
-import { emitEvent, type JsonObject, type Methods, serveControl } from "./control.ts";
-import { channelEventJson, plain, recordJson } from "./node-events.ts";
+import { emitEvent, type Methods, serveControl } from "./control.ts";
 import { attachLink, seedIn } from "./start-up.ts";
 
 const TICK_MS = 50;

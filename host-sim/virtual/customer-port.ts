@@ -1,6 +1,7 @@
 /** The port of a virtual device that people plug into: a pty whose far side is the device's UART; laid only while somebody uses it. */
+
+import { MAX_WAITING_BYTES } from "../../gateway/links/socket-link.ts";
 import { CableEnd } from "../links/cable.ts";
-import { MAX_WAITING_BYTES } from "../links/socket-link.ts";
 
 export class CustomerPort {
   private readonly device: CableEnd;

@@ -6,11 +6,11 @@ import { toHex } from "../../core/primitives/bytes.ts";
 import type { Image } from "../../firmware/board.ts";
 import type { LinkDrivers } from "../../firmware/links/drivers.ts";
 import { type ProgramEvents, startProgram } from "../../firmware/program.ts";
+import { channelEventJson, type JsonObject, plain } from "../../gateway/api/event-json.ts";
 import { type CryptoPreference, chooseCrypto } from "../../gateway/crypto/choose.ts";
 import { openLink } from "../links/open-link.ts";
 import { serialDriverOf } from "../links/serial-driver.ts";
-import { emitEvent, type JsonObject, serveControl } from "../processes/control.ts";
-import { channelEventJson, plain } from "../processes/node-events.ts";
+import { emitEvent, serveControl } from "../processes/control.ts";
 import { Mechanics } from "./mechanics.ts";
 import { createVirtualBoard, RESTART_CODE, type VirtualBoard } from "./virtual-board.ts";
 

@@ -1,5 +1,6 @@
 /** One machine of a virtual fleet: its process, which is started again where it wants to be, and what its mechanics have dropped in all. */
-import { ControlledProcess, type JsonObject } from "../processes/control.ts";
+import type { JsonObject } from "../../gateway/api/event-json.ts";
+import { ControlledProcess } from "../processes/control.ts";
 import { RESTART_CODE } from "./virtual-board.ts";
 
 export interface VirtualMachineOptions {

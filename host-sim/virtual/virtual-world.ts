@@ -2,9 +2,10 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { JsonObject } from "../../gateway/api/event-json.ts";
 import { Cable } from "../links/cable.ts";
 import type { Broker } from "../mqtt/broker.ts";
-import { ControlledProcess, type JsonObject } from "../processes/control.ts";
+import { ControlledProcess } from "../processes/control.ts";
 import { CustomerPort } from "./customer-port.ts";
 import { VirtualMachine } from "./virtual-machine.ts";
 

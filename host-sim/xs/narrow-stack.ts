@@ -3,9 +3,9 @@ import { XsBridge, type XsBridgeOptions } from "./bridge.ts";
 
 /** Of the worker, in its own source. */
 const WORKER_SLOTS = 4096;
-/** The least that a device gives (DESIGN §5), and what a node with peers needs: from the link's bytes to an HTLC's hash. */
+/** The least that a device gives (DESIGN §5), and what a node with peers gets (manifests/base.json): from the link's bytes to an HTLC's hash. */
 export const DEVICE_SLOTS = 512;
-export const NODE_SLOTS = 768;
+export const NODE_SLOTS = 1024;
 
 /** How many frames leave so many slots. */
 export async function framesThatLeave(slots: number, options: XsBridgeOptions): Promise<number> {

@@ -8,16 +8,21 @@ import {
   lookupSecret,
   SecretGenerator,
 } from "../../core/keys/shachain.ts";
+import { utf8 } from "../../core/payments/invoice/invoice.ts";
+import { parseInvoice } from "../../core/payments/invoice/parse-invoice.ts";
+import { writeInvoice } from "../../core/payments/invoice/write-invoice.ts";
 import type { Crypto } from "../../core/ports/crypto.ts";
 import {
   blockHeight,
   commitmentNumber,
   milliSatoshi,
   type PaymentHash,
+  paymentHash,
   preimage,
   satoshi,
   txid,
 } from "../../core/primitives/brands.ts";
+import { ascii } from "../../core/primitives/bytes.ts";
 import { buildCommitment, finalizeCommitment } from "../../core/transactions/commitment.ts";
 import { finalizeHtlcTransaction, type HtlcTransaction } from "../../core/transactions/htlc.ts";
 import type {
@@ -35,10 +40,27 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   "commitment-zero-fee": (crypto) => commitment(crypto, "zero_fee_commitments"),
   "commitment-anchors": (crypto) => commitment(crypto, "anchors"),
   "commitment-static-remotekey": (crypto) => commitment(crypto, "static_remotekey"),
+  invoice,
 };
 
 const SECRETS = 40;
 const FUNDING_SATOSHIS = 1_000_000;
+
+/** A device's invoice, and who it is by as a payer finds out. */
+function invoice(crypto: Crypto): readonly Uint8Array[] {
+  const payee = new SeedSigner(crypto, new Uint8Array(32).fill(3));
+  const text = writeInvoice(crypto, payee, {
+    network: "regtest",
+    amountMsat: milliSatoshi(1_234),
+    timestamp: 1_800_000_000,
+    paymentHash: paymentHash(new Uint8Array(32).fill(4)),
+    paymentSecret: new Uint8Array(32).fill(5),
+    description: "1 kaffee für 日本 🥤",
+    minFinalCltvExpiryDelta: 20,
+  });
+  const read = parseInvoice(crypto, text);
+  return [ascii(text), read.payee, crypto.sha256(utf8(read.description as string))];
+}
 
 /** Our secrets, and the peer's store of them growing one by one. */
 function shachain(crypto: Crypto): readonly Uint8Array[] {

@@ -7,9 +7,10 @@ const parts: Readonly<Record<string, readonly string[]>> = {
   firmware: ["core"],
   gateway: ["core"],
   "host-sim": ["core", "firmware", "gateway"],
-  cli: ["core", "firmware", "gateway", "host-sim"],
+  client: ["gateway"],
+  cli: ["core", "firmware", "gateway", "host-sim", "client"],
   scripts: ["core", "firmware", "gateway", "host-sim"],
-  test: ["core", "firmware", "gateway", "host-sim", "cli", "scripts"],
+  test: ["core", "firmware", "gateway", "host-sim", "client", "cli", "scripts"],
 };
 
 const base = ["primitives", "ports"];
@@ -26,12 +27,15 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   payments: [...lower, "messages"],
   transport: [...base, "keys", "messages"],
   channel: [...lower, "messages", "chain", "payments"],
+  tower: [...lower, "messages", "chain", "channel"],
   node: [...lower, "messages", "chain", "payments", "transport", "channel"],
 };
 
 /** The signer's port and the keys speak of a channel's terms: their types, nothing that runs. */
 const TERMS = "core/transactions/terms.ts";
 const termsReaders = ["ports", "keys"];
+/** The client knows the API's types, and nothing that runs. */
+const API_TYPES = "gateway/api/";
 const NOBLE_FILE = "core/crypto/noble.ts";
 
 export function layerViolations(source: Source): readonly string[] {
@@ -53,6 +57,8 @@ function judge(path: string, one: Import): string | undefined {
   const [targetPart, targetLayer] = target.split("/") as [string, string];
   if (targetPart !== part) {
     if (!target.includes("/")) return undefined; // a file at the top, such as package.json
+    const isType = one.typeOnly && target.startsWith(API_TYPES);
+    if (part === "client" && !isType) return `the client imports ${target}: types of the API alone`;
     return parts[part]?.includes(targetPart) ? undefined : `${part} imports ${target}`;
   }
   if (part !== "core" || targetLayer === layer) return undefined;

@@ -33,5 +33,5 @@ test("direct dependencies have exact versions", () => {
     ...devDependencies,
     ...optionalDependencies,
   });
-  expect(versions.filter((version) => !/^\d+\.\d+\.\d+$/.test(version))).toEqual([]);
+  expect(versions.filter((version) => !/^\d+\.\d+\.\d+(-\d+)?$/.test(version))).toEqual([]);
 });

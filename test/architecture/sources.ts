@@ -9,6 +9,7 @@ export const sourceFolders = [
   "core",
   "firmware",
   "gateway",
+  "client",
   "host-sim",
   "scripts",
   "test",

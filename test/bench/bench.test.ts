@@ -22,17 +22,25 @@ test("--json: one object on stdout, every figure positive", { timeout: 240_000 }
     record_bytes: positive,
     flash_bytes_per_payment: positive,
     xs: { push_compute: positive },
+    peer: { ldk_sequential: positive, ldk_concurrent: positive },
     ble: { result: "passed", mtu: 247, round_trips: positive, round_trips_budget: 3 },
     crypto: expect.stringMatching(/^(libsecp256k1|noble)$/),
   });
 });
 
 test("the table names the provider and what is included", { timeout: 240_000 }, async () => {
-  const { stdout } = await bench();
+  const { stdout } = await bench("--only", "rates,ble");
   expect(stdout).toMatch(/crypto by (libsecp256k1|noble)/);
   expect(stdout).toContain("BOLT 8 encryption");
   expect(stdout).toMatch(/push, one payment +[\d,]+ +[\d,]+ +[\d,]+ +\d\.\d\dx/);
   expect(stdout).toMatch(
     /a push over BLE at MTU 247[^\n]*\n +round trips[^\n]* [1-3] \(budget 3\)\n/,
   );
+});
+
+test("says what it takes, and refuses a part that there is not", async () => {
+  expect((await bench("--help")).stdout).toMatch(/mcu, rates, peer, memory, links, ble,\s+sale/);
+  await expect(bench("--only", "speed")).rejects.toMatchObject({
+    stderr: expect.stringContaining('There is no part "speed" of the bench'),
+  });
 });

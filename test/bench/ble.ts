@@ -1,5 +1,6 @@
 /** What a push costs on BLE at MTU 247: round trips, packets, bytes and time, over BlueZ's virtual controller. */
 import { BleRadioLab, type Passed } from "../support/ble-radio.ts";
+import { type Latency, percentiles } from "./latency.ts";
 
 export interface BleFigures {
   /** Of the connection, after negotiation. */
@@ -9,13 +10,13 @@ export interface BleFigures {
   /** Writes and notifications for it. */
   readonly packets: number;
   readonly bytes: number;
-  /** Median from the command to the receipt. */
-  readonly latencyMs: number;
+  /** From the command to the receipt. */
+  readonly latency: Latency;
   /** From the search for the machine until both nodes have a session. */
   readonly connectMs: number;
 }
 
-const PUSHES = 20;
+const PUSHES = 100;
 const ATT_HEADER_BYTES = 3;
 
 export async function measureBle(): Promise<BleFigures> {
@@ -36,10 +37,8 @@ export async function measureBle(): Promise<BleFigures> {
       const cost = costOf(lab.passed);
       if (cost.roundTrips > worst.roundTrips || cost.bytes > worst.bytes) worst = cost;
     }
-    times.sort((a, b) => a - b);
-    const latencyMs = times[Math.floor(times.length / 2)] as number;
     const mtu = Math.min(...lab.maxWrites) + ATT_HEADER_BYTES;
-    return { mtu, ...worst, latencyMs, connectMs };
+    return { mtu, ...worst, latency: percentiles(times), connectMs };
   } finally {
     await lab.stop();
   }

@@ -5,15 +5,15 @@ import { join } from "node:path";
 import { encodeRecord } from "../../core/channel/codec.ts";
 import { MemoryStore } from "../../core/node/memory-store.ts";
 import type { Crypto } from "../../core/ports/crypto.ts";
-import type { Store } from "../../core/ports/store.ts";
 import { assert } from "../../core/primitives/errors.ts";
 import { FlashLogStore } from "../../firmware/store/flash-log.ts";
 import { openSqliteStore } from "../../gateway/store/sqlite-store.ts";
 import { NorFlash } from "../../host-sim/flash/nor-flash.ts";
 import { type Floor, Recorder } from "./floor.ts";
-import { type Effort, type Measured, measure } from "./measure.ts";
+import type { Effort, Measured } from "./measure.ts";
 import { BenchPair } from "./pair.ts";
-import { type Batch, Purse, pay, payByHtlc, payManyAtOnce } from "./payments.ts";
+import { Purse, pay, payByHtlc } from "./payments.ts";
+import { type Rates, takeRates } from "./rates.ts";
 import { xsPushCompute } from "./xs-compute.ts";
 
 export interface Figures {
@@ -28,14 +28,6 @@ export interface Figures {
   readonly pushCompute: number;
   readonly residentBytes: number;
   readonly seconds: number;
-}
-
-export interface Rates {
-  /** One push at a time. */
-  readonly push: Readonly<Record<Batch, Measured>>;
-  /** Batches of 1000, offered as fast as the channel takes them; per push. */
-  readonly busy: Measured;
-  readonly htlc: Measured;
 }
 
 /** Payments after which bytes are counted. */
@@ -74,48 +66,6 @@ export async function takeFigures(crypto: Crypto, effort: Effort): Promise<Figur
     residentBytes,
     seconds: (performance.now() - start) / 1000,
   };
-}
-
-interface Stores {
-  readonly payer: Store;
-  readonly payee: Store;
-}
-
-async function takeRates(
-  crypto: Crypto,
-  effort: Effort,
-  stores: Stores,
-  { pushFloor, htlcFloor }: { readonly pushFloor: Floor; readonly htlcFloor: Floor },
-): Promise<Rates> {
-  const pair = await BenchPair.open({ payer: crypto, payee: crypto }, stores);
-  const purse = new Purse();
-  const push = (batch: Batch) =>
-    measure(
-      effort,
-      () => purse.push(batch),
-      (payments) => pay(pair, payments),
-      pushFloor,
-    );
-  const one = await push(1);
-  const htlc = await measure(
-    effort,
-    () => purse.htlc(crypto),
-    (payment) => payByHtlc(pair, payment),
-    htlcFloor,
-  );
-  const [, ten, thousand] = [one, await push(10), await push(1000)];
-  return { push: { 1: one, 10: ten, 1000: thousand }, busy: await busy(effort, pair, purse), htlc };
-}
-
-/** A payer that always has more to pay: several batches share a signature. */
-async function busy(effort: Effort, pair: BenchPair, purse: Purse): Promise<Measured> {
-  const pushes = 16;
-  const many = await measure(
-    effort,
-    () => Array.from({ length: pushes }, () => purse.push(1000)),
-    (all) => payManyAtOnce(pair, all),
-  );
-  return { ...many, micros: many.micros / pushes };
 }
 
 /** What one payment calls of the Crypto port, in both nodes together. */

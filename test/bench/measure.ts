@@ -18,6 +18,8 @@ export interface Measured {
   /** Of all rounds together, in this thread's own time: other programs do not disturb it. NaN or infinite without a floor. */
   readonly floorRatio: number;
   readonly floorMicros: number;
+  /** As `micros`, in this thread's own time on a processor. */
+  readonly threadMicros: number;
 }
 
 interface Round {
@@ -46,6 +48,7 @@ export async function measure<T>(
   return {
     micros: wall(payments),
     floorMicros: wall(floors),
+    threadMicros: median(payments.map(({ threadMicros }) => threadMicros)),
     floorRatio: sum(payments) / sum(floors),
   };
 }
@@ -81,7 +84,7 @@ async function runFloor(floor: Floor): Promise<void> {
 }
 
 /** Time that this thread spent on a processor, where the system tells it (Linux, to some milliseconds); else the clock. */
-function threadMillis(): number {
+export function threadMillis(): number {
   try {
     const path = `/proc/self/task/${process.pid}/schedstat`;
     return Number(readFileSync(path, "latin1").split(" ")[0]) / 1e6;

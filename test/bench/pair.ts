@@ -25,7 +25,7 @@ export const FEATURES = featureBitmap({
   required: ["staticRemotekey", "channelType"],
   optional: ["shutdownAnysegwit", "zeroFeeCommitments", "simpleClose", "pushUpdates"],
 });
-const FUNDING_SATOSHIS = 16_000_000;
+export const FUNDING_SATOSHIS = 16_000_000;
 const START_HEIGHT = 100;
 
 export class BenchNode {
@@ -185,7 +185,7 @@ export class BenchPair {
   }
 }
 
-function fundingOf(crypto: Crypto, script: Uint8Array, amount: number) {
+export function fundingOf(crypto: Crypto, script: Uint8Array, amount: number) {
   const outpoint = { txid: new Uint8Array(32).fill(0xcf) as Txid, vout: 0 };
   const witness = [new Uint8Array(64).fill(1)];
   const transaction = {

@@ -4,6 +4,7 @@ import {
   extendHeaderChain,
   genesisCheckpoint,
   type HeaderChain,
+  headerAt,
   startHeaderChain,
 } from "../../core/chain/headers.ts";
 import { REGTEST } from "../../core/chain/networks.ts";
@@ -114,7 +115,7 @@ export function deviceChain(headers: readonly Uint8Array[]): HeaderChain {
 }
 
 export function headerOf(chain: HeaderChain, height: number): Uint8Array {
-  return chain.headers.subarray((height - 1) * 80, height * 80);
+  return headerAt(chain, height) as Uint8Array;
 }
 
 /** A listener that notes everything. */

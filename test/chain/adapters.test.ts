@@ -212,6 +212,19 @@ describeOnChains("a chain adapter", (kind) => {
     ).toBeUndefined();
   });
 
+  it("knows an output until a confirmed transaction spends it", async () => {
+    const funded = await coin(8);
+    const height = await lab.height();
+    const { script, amount } = funded.spent;
+    expect(await source.unspentOutput(funded.outpoint)).toEqual({ script, amount, height });
+    const spend = s.sign(s.transaction([funded], [[P2WPKH_NOBODY, 990_000]]), 0, funded);
+    await accepted(source.broadcast(raw(spend)));
+    expect(await source.unspentOutput(funded.outpoint)).toBeDefined();
+    await lab.mine(1);
+    expect(await source.unspentOutput(funded.outpoint)).toBeUndefined();
+    expect(await source.unspentOutput({ ...funded.outpoint, vout: 99 })).toBeUndefined();
+  });
+
   it("counts what lies under scripts", async () => {
     const script = s.wsh(s.keyScript(7));
     await pay(script, 123_456);

@@ -86,6 +86,14 @@ describe.skipIf(absence !== undefined)(`the node's wallet${title}`, () => {
     await rpc.call("syncwithvalidationinterfacequeue");
   }
 
+  it("is loaded again where the node was restarted, and nobody loaded it", async () => {
+    const wallet = await BitcoindWallet.open(rpc, "miner");
+    const [before] = [await wallet.balance(), await rpc.call("unloadwallet", "miner")];
+    const [after, coins] = await Promise.all([wallet.balance(), wallet.freeCoins()]);
+    expect(after).toBe(before);
+    expect(coins).toBeGreaterThan(0);
+  });
+
   it("says that it is locked, and keeps no coin set aside for what it could not sign", async () => {
     await rpc.call("createwallet", "locked", false, false, "a passphrase");
     const wallet = await BitcoindWallet.open(rpc, "locked");

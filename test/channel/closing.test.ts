@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { hostPolicy } from "../../core/channel/policy.ts";
 import type { Message, MessageNamed } from "../../core/messages/message.ts";
-import { type ChannelId, satoshi } from "../../core/primitives/brands.ts";
+import { blockHeight, type ChannelId, satoshi } from "../../core/primitives/brands.ts";
 import { parseTransaction } from "../../core/transactions/transaction.ts";
 import { commanded, open, push } from "../support/commands.ts";
 import { HonestPair } from "../support/honest-app.ts";
@@ -301,4 +301,29 @@ describe("lies", () => {
     pair.cable.pump();
     expect(warned(pair.a, id)).toBe("update_push");
   });
+
+  test.each([0, 1, 2, 3, 4, 5, 6, 7, 8])(
+    "an end that a reorganisation undoes %d frames into a link waits for the next link in peace",
+    async (frames) => {
+      const { pair, id } = await open({ pushMsat: PUSHED_MSAT });
+      close(pair.a, id);
+      pair.cable.pump();
+      const [raw] = pair.a.closes as [Uint8Array];
+      const height = blockHeight(pair.height + 1);
+      pair.a.node.blockConnected({ height, transactions: [{ raw, height } as never] });
+      pair.disconnect();
+      // Alice has nothing to say of the channel; bob, who has not heard of the block, does.
+      pair.plugIn();
+      pair.tick();
+      pair.cable.pump(frames);
+      pair.a.node.rewind(height);
+      pair.settle();
+      expect(pair.a.node.record(id)?.phase).toBe("closing");
+      pair.expectPeace();
+
+      pair.reconnect();
+      pair.expectPeace();
+      await expectClosed(pair, id);
+    },
+  );
 });

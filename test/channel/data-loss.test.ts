@@ -183,6 +183,47 @@ describe("lies about the state of things", () => {
     expect(pair.b.events("peerSaid")[0]?.text).toMatch(/please publish/);
   });
 
+  test("and where it fails the channel, as one does who is ahead, ours is still not published", async () => {
+    const { pair, id } = await begin("zero_fee_commitments");
+    pay(pair, id, 1);
+    pair.disconnect();
+    const failed = { type: "error", channelId: id, data: "you are behind" } as const;
+    pair.b.tamper = (message) =>
+      message.type === "channel_reestablish"
+        ? [{ ...message, nextCommitmentNumber: message.nextCommitmentNumber + 1 }, failed]
+        : [message];
+    pair.connect();
+    expect(pair.a.events("peerSaid")[0]?.text).toMatch(/you are behind/);
+    expect(pair.a.events("forceClosing")).toEqual([]);
+    expect(pair.a.claims).toEqual([]);
+    // Bob was asked to: his own commitment ends it, and over the next link he has nothing else to say.
+    expect(pair.b.events("forceClosing")).toHaveLength(1);
+    pair.b.tamper = (message) => [message];
+    pair.reconnect();
+    expect(pair.a.events("peerSaid").at(-1)?.text).toMatch(/closing on chain/);
+    expect(pair.a.events("forceClosing")).toEqual([]);
+    expect(pair.a.claims).toEqual([]);
+  });
+
+  test("a peer that was ahead, and whose numbers are ours after all, may fail the channel as any other", async () => {
+    const { pair, id } = await begin("zero_fee_commitments");
+    pair.disconnect();
+    pair.b.tamper = (message) =>
+      message.type === "channel_reestablish"
+        ? [{ ...message, nextCommitmentNumber: message.nextCommitmentNumber + 1 }]
+        : [message];
+    pair.a.tamper = (message) => (message.type === "error" ? [] : [message]);
+    pair.connect();
+    expect(pair.a.events("outdated")).toHaveLength(1);
+    pair.a.tamper = (message) => [message];
+    pair.b.tamper = (message) => [message];
+    pair.reconnect();
+    pay(pair, id, 1);
+    pair.b.node.command(id, { type: "forceClose" });
+    pair.cable.pump();
+    expect(pair.a.events("forceClosing")).toHaveLength(1);
+  });
+
   test.each([
     ["a secret that is none of ours", { yourLastPerCommitmentSecret: new Uint8Array(32).fill(8) }],
     ["a revocation far ahead without its secret", { nextRevocationNumber: 1_000 }],

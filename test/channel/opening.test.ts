@@ -163,6 +163,38 @@ describe("the first signatures", () => {
   });
 });
 
+test("an opening that its opener gives up leaves no place taken at its peer", async () => {
+  const pair = await Pair.make();
+  for (let tries = 0; tries < 5; tries++) {
+    const temporaryId = pair.a.node.open(request(pair));
+    pair.cable.pump();
+    pair.a.node.command(temporaryId, { type: "close", feeratePerKw: 0, reason: "no coins" });
+    pair.cable.pump();
+    expect(pair.a.events("openFailed").at(-1)?.reason).toContain("no coins");
+    expect(pair.b.events("openFailed").length).toBe(tries + 1);
+  }
+  expect(pair.b.node.channels()).toEqual([]);
+  const { id } = await fund(pair);
+  pair.cable.pump();
+  expect(pair.b.node.record(id)).toBeDefined();
+});
+
+test("an opening whose link is lost after funding_created leaves no place taken, and nothing is broadcast", async () => {
+  const pair = await Pair.make();
+  pair.b.tamper = (message) => (message.type === "funding_signed" ? [] : [message]);
+  for (let tries = 0; tries < 4; tries++) {
+    await expect(fund(pair, tries)).rejects.toThrow();
+    expect(pair.b.node.channels()).toMatchObject([{ channel: { kind: "live" } }]);
+    pair.reconnect();
+    pair.cable.pump();
+    expect(pair.b.events("forgotten").length).toBe(tries + 1);
+  }
+  // The opener has no record before the acceptor has signed: there is nothing that it could broadcast.
+  expect(pair.a.node.channels()).toEqual([]);
+  expect(pair.a.events("created")).toEqual([]);
+  expect(pair.b.node.channels()).toEqual([]);
+});
+
 test("push_msat is the acceptor's from the start, and receipts know nothing of it", async () => {
   const { pair, id } = await open({ pushMsat: 123_456_789 });
   expect(pair.balances(id)).toEqual([876_543_211, 123_456_789, 876_543_211, 123_456_789]);
@@ -181,17 +213,21 @@ test("a channel may be used before it confirms where the acceptor trusts the ope
 });
 
 /** Opens without confirming; the funding transaction is returned. */
-async function fund(pair: Pair, salt = 1) {
-  const failed = () => new Error(pair.a.events("openFailed").at(-1)?.reason ?? "no word");
-  const asked = pair.a.events("fundingNeeded").length;
-  const made = pair.a.events("created").length;
-  const temporaryId = pair.a.node.open({
+function request(pair: Pair) {
+  return {
     remoteNodeId: pair.b.nodeId,
     channelType: "zero_fee_commitments",
     fundingSatoshis: satoshi(1_000_000),
     pushMsat: milliSatoshi(0),
     feeratePerKw: 0,
-  });
+  } as const;
+}
+
+async function fund(pair: Pair, salt = 1) {
+  const failed = () => new Error(pair.a.events("openFailed").at(-1)?.reason ?? "no word");
+  const asked = pair.a.events("fundingNeeded").length;
+  const made = pair.a.events("created").length;
+  const temporaryId = pair.a.node.open(request(pair));
   pair.cable.pump();
   const needed = pair.a.events("fundingNeeded")[asked];
   if (!needed) throw failed();

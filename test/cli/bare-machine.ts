@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { nobleCrypto } from "../../core/crypto/noble.ts";
 import { formatPublicKey, masterKey, toExtendedPublicKey } from "../../core/keys/bip32.ts";
+import type { JsonObject } from "../../gateway/api/event-json.ts";
 import { Cable } from "../../host-sim/links/cable.ts";
-import { ControlledProcess, type JsonObject } from "../../host-sim/processes/control.ts";
+import { ControlledProcess } from "../../host-sim/processes/control.ts";
 import { picobolt, type Ran, Running } from "./run-picobolt.ts";
 
 const TSX = [process.execPath, "--import", "tsx"];

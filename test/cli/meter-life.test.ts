@@ -48,7 +48,7 @@ test("what was saved is restored whole", async () => {
   expect((await owned("backup", "--out", file("charger.backup"))).code).toBe(0);
   await owned("settings", "set", "name=somebody's mistake", "policy.maxChannels=1");
   const { code, last } = await owned("restore", "--in", file("charger.backup"));
-  expect(last).toEqual({ ok: true, channels: 0 });
+  expect(last).toEqual({ ok: true, channels: 0, closed: 0 });
   expect(code).toBe(0);
   const { last: settings } = await owned("settings", "get");
   expect(settings).toMatchObject({ name: "charger", app: "meter", policy: { maxChannels: 4 } });
@@ -64,22 +64,22 @@ test("a customer feeds the meter for some seconds, and pays for those", async ()
   const paidMsat = SECONDS * PRICE_MSAT;
   expect(last).toMatchObject({ usedUnits: SECONDS, paidMsat, restMsat: 0 });
   expect(code).toBe(0);
-  const { json } = await owned("channels");
-  expect(json[0]).toMatchObject({ phase: "normal", localMsat: paidMsat });
+  const { channels } = (await owned("channels")).last;
+  expect(channels).toMatchObject([{ state: "normal", local_balance_msat: paidMsat }]);
 });
 
 test("with a channel nothing is restored over it; closed, its money is on its way to the owner", async () => {
   const refused = await owned("restore", "--in", file("charger.backup"));
   expect(refused.stderr).toContain("the device says no to restore");
   const wrong = await owned("close", "ffffffff");
-  expect(wrong.stderr).toContain("the device has no channel ffffffff; it has ");
+  expect(wrong.stderr).toContain("there is no channel ffffffff; there are ");
   expect(wrong.code).toBe(4);
   const { code, last } = await owned("close", "all", "--force");
-  expect(last).toEqual({ closing: 1 });
+  expect(last).toMatchObject({ channels: [{ state: "force-closing" }] });
   expect(code).toBe(0);
   await machine.mine(2);
-  const { json } = await owned("channels");
-  expect(json[0]?.phase).toMatch(/force-closing|on-chain|ended/);
+  const [channel] = (await owned("channels")).last.channels as { state: string }[];
+  expect(channel?.state).toMatch(/force-closing|on-chain|ended/);
 });
 
 test("an update runs after the restart, on trial; not confirmed, the image before it is back", async () => {

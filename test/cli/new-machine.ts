@@ -6,9 +6,10 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { nobleCrypto } from "../../core/crypto/noble.ts";
 import { formatPublicKey, masterKey, toExtendedPublicKey } from "../../core/keys/bip32.ts";
+import type { JsonObject } from "../../gateway/api/event-json.ts";
 import { EspBoard } from "../../host-sim/esp-rom/board.ts";
 import { Cable } from "../../host-sim/links/cable.ts";
-import { ControlledProcess, type JsonObject } from "../../host-sim/processes/control.ts";
+import { ControlledProcess } from "../../host-sim/processes/control.ts";
 import { firmwareFolder } from "./firmware-folder.ts";
 import { picobolt, type Ran } from "./run-picobolt.ts";
 

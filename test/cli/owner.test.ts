@@ -23,7 +23,7 @@ afterAll(async () => {
 });
 
 const file = (name: string) => join(machine.folder, name);
-const owned = (...words: string[]) => machine.run(...words, "--link", machine.port);
+const owned = (...words: string[]) => machine.run(...words, "--device", machine.port);
 
 test("flashed, it runs, and says that nobody owns it", async () => {
   expect((await machine.flash()).code).toBe(0);
@@ -60,7 +60,7 @@ test("the owner reads and changes how it stands", async () => {
     { id: 1, name: "espresso", priceMsat: 1_500_000 },
     { id: 2, name: "tea", priceMsat: 900_000 },
   ]);
-  expect((await owned("channels")).last).toEqual({ channels: 0 });
+  expect((await owned("channels")).last).toEqual({ channels: [] });
   expect((await owned("logs")).json.length).toBeGreaterThan(1);
 });
 
@@ -79,8 +79,8 @@ test("a customer buys: the goods come out, and the owner sees the channel", asyn
   const { last, stderr } = await buying.done;
   expect(stderr).toContain("espresso: delivered");
   expect(last).toMatchObject({ delivered: true, priceMsat: 1_500_000 });
-  const { json } = await owned("channels");
-  expect(json[0]).toMatchObject({ phase: "normal", localMsat: 1_500_000 });
+  const { channels } = (await owned("channel", "list")).last;
+  expect(channels).toMatchObject([{ state: "normal", local_balance_msat: 1_500_000 }]);
 });
 
 test("a jammed motor: the money comes back, and the command says so and fails", async () => {

@@ -2,8 +2,9 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { JsonObject } from "../../gateway/api/event-json.ts";
 import { Cable } from "../../host-sim/links/cable.ts";
-import { ControlledProcess, type JsonObject } from "../../host-sim/processes/control.ts";
+import { ControlledProcess } from "../../host-sim/processes/control.ts";
 
 const TSX = [process.execPath, "--import", "tsx"];
 const PROCESSES = new URL("../../host-sim/processes/", import.meta.url).pathname;

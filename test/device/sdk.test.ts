@@ -53,8 +53,8 @@ describe.skipIf(!hasSdk)("a machine on the Moddable SDK (needs MODDABLE)", () =>
     machine.switchOn();
     const { last } = await machine.command("pay", "--product", "2");
     expect(last).toMatchObject({ delivered: true, product: 2, priceMsat: 900_000 });
-    const { json } = await machine.command("channels");
-    expect(json[0]).toMatchObject({ phase: "normal", localMsat: 2_400_000 });
+    const { last: told } = await machine.command("channels");
+    expect(told.channels).toMatchObject([{ state: "normal", local_balance_msat: 2_400_000 }]);
   }, 180_000);
 
   it("gives the money back where the motor jams", async () => {

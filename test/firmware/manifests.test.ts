@@ -84,9 +84,9 @@ describe.each(boards)("the manifest of %s", (name, { manifest, platform }) => {
     }
   });
 
-  it("gives the engine a stack of at least 768 slots, and the version of the package", () => {
+  it("gives the engine a stack of at least 1024 slots, and the version of the package", () => {
     const stacks = own.flatMap(({ json }) => json.creation?.stack ?? []);
-    expect(Math.min(...stacks)).toBeGreaterThanOrEqual(768);
+    expect(Math.min(...stacks)).toBeGreaterThanOrEqual(1024);
     const { version } = JSON.parse(readFileSync(join(project, "package.json"), "utf8"));
     const text = isHost
       ? readFileSync(join(project, "manifests/host/config.js"), "utf8")

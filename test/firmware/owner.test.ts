@@ -124,6 +124,19 @@ describe("a claimed device", () => {
     expect(await stranger.settings()).toMatchObject({ name: "theirs" });
   });
 
+  it("is whose the one beside it says: claimed for another, who alone administers it", async () => {
+    lab = await ProgramLab.start({ cables: 2 });
+    const fleet = newOwner();
+    const beside = await lab.owner(newOwner(), 0);
+    const request = claimRequest({ owner: fleet.nodeId });
+    expect(await beside.claim(request)).toMatchObject({ isNew: true });
+    await until(() => lab?.program.device !== undefined);
+    expect(await refusal(beside.settings())).toBe("not-owner");
+    expect(await beside.claim(request)).toMatchObject({ isNew: false });
+    const owner = await lab.owner(fleet, 1);
+    expect(await owner.settings()).toMatchObject({ name: "coffee" });
+  });
+
   it("takes settings, a thousand prices, a backup and its restoration, and shows no password", async () => {
     lab = await ProgramLab.start();
     const client = await lab.owner(newOwner());

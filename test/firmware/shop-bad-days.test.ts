@@ -48,6 +48,12 @@ describe("a message of 4,097 bytes", () => {
     expect(await shop.during(anna.payer.buy(id, 1))).toMatchObject({ delivered: true });
     expect(shop.balance(id) - before).toBe(2 * TEA_MSAT);
     expect(shop.fallen).toHaveLength(2);
+    // Its owner reads what was sold, page by page, and nothing twice.
+    const sold = { kind: "delivered", product: 1, amountMsat: TEA_MSAT };
+    const all = await shop.during(shop.admin.call("sales"));
+    expect(all).toMatchObject({ sales: [sold, sold], last: 2, isEnd: true });
+    const rest = await shop.during(shop.admin.call("sales", { after: 1 }));
+    expect(rest).toMatchObject({ sales: [{ ...sold, number: 2 }], isEnd: true });
   });
 
   it("of its owner is refused in words before it is sent, and the session goes on", async () => {

@@ -28,11 +28,11 @@ describeOnChains("the reserve of coins", (kind) => {
 
     const splits: number[] = [];
     const reserve = new CoinReserve({ wallet, source, onSplit: (coins) => splits.push(coins) });
-    await reserve.tend();
-    await reserve.tend(); // it is not confirmed yet
+    await Promise.all(Array.from({ length: 30 }, () => reserve.tend(200))); // a burst of blocks
+    await reserve.tend(201); // it is not confirmed yet
     expect((await lab.mempool()).length).toBe(1);
     await lab.mine(1);
-    await reserve.tend();
+    await reserve.tend(202);
 
     expect(splits.length).toBe(1);
     expect(await wallet.freeCoins()).toBeGreaterThanOrEqual(10);
@@ -41,7 +41,7 @@ describeOnChains("the reserve of coins", (kind) => {
 
   it("leaves a small balance alone", async () => {
     const reserve = new CoinReserve({ wallet, source, coins: 1_000, satoshisEach: 50_000_000 });
-    await reserve.tend();
+    await reserve.tend(200);
     expect(await lab.mempool()).toEqual([]);
   });
 });

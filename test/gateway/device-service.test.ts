@@ -269,7 +269,9 @@ describe("the gateway's own channels", () => {
     const before = await freeCoins();
     openOwn();
     await lab.flow();
-    expect(lab.alarms.join()).toMatch(/could not be funded: .*has \d+ sat free/);
+    const said = /lacks coins: 300000 sat and the fee are needed, \d+ sat are there.*\d+ sat free/;
+    expect(lab.alarms.join()).toMatch(said);
+    expect(lab.told.at(-1)?.event).toMatchObject({ reason: expect.stringMatching(said) });
     expect(lab.gateway.node.channels()).toEqual([]);
     expect(await freeCoins()).toBe(before);
   });

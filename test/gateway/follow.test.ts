@@ -2,8 +2,13 @@
 import { describe, expect, it } from "vitest";
 import { MemoryStore } from "../../core/node/memory-store.ts";
 import { REWIND_BLOCKS } from "../../core/node/node.ts";
-import type { ChainListener, ChainSource } from "../../core/ports/chain.ts";
-import { type BlockHeight, blockHeight } from "../../core/primitives/brands.ts";
+import type { ChainListener, ChainSource, ConfirmedTransaction } from "../../core/ports/chain.ts";
+import {
+  type BlockHeight,
+  blockHeight,
+  type ChannelId,
+  channelId,
+} from "../../core/primitives/brands.ts";
 import { type FollowedNode, followChain, processedHeight } from "../../gateway/chain/follow.ts";
 
 /** A chain of empty blocks. */
@@ -27,6 +32,7 @@ class World {
         hold: () => this.seen.push("hold"),
         resume: () => this.seen.push("resume"),
         blockDone: () => this.seen.push("done"),
+        blockUndone: () => {},
         idle: async () => {},
       },
       onError: (error) => this.problems.push(error.message),
@@ -52,6 +58,10 @@ class World {
       rewind: (height: BlockHeight) => {
         world.seen.push(`rewind ${height}`);
       },
+      transactionConfirmed: (_: Uint8Array, height: BlockHeight) => {
+        world.seen.push(`channels hear of ${height}`);
+      },
+      reconsider: (ids?: readonly ChannelId[]) => world.seen.push(`reconsider ${ids?.length}`),
       setFeerates: ({ now }: { now: number }) => {
         world.seen.push(`feerate ${now}`);
       },
@@ -59,7 +69,7 @@ class World {
         births.map((createdAtHeight) => ({
           channel: { kind: "live", record: { createdAtHeight } },
         })),
-      get isIdle() {
+      get isAbreastOfChain() {
         return world.busyTurns-- <= 0;
       },
     } as unknown as FollowedNode;
@@ -72,6 +82,16 @@ class World {
       subscribe: (listener: ChainListener, from: BlockHeight) => {
         this.listener = listener;
         this.from = from;
+      },
+      replay: async ({ from, to }, each) => {
+        for (let height = from as number; height <= to; height++) {
+          const found = { raw: Uint8Array.of(height & 255), height, index: 0, branch: [] };
+          each({
+            height: blockHeight(height),
+            header: new Uint8Array(80),
+            transactions: [found as unknown as ConfirmedTransaction],
+          });
+        }
       },
     } as Partial<ChainSource> as ChainSource;
   }
@@ -91,6 +111,15 @@ describe("following the chain", () => {
       "resume",
     ]);
     expect(await processedHeight(world.store)).toBe(500);
+  });
+
+  it("waits for nothing on a chain of the genesis block alone, and hears the first block", async () => {
+    const world = new World(0);
+    await world.start();
+    expect(world.seen).toEqual(["hold", "rewind 1", "feerate 777", "resume"]);
+    await world.deliver(1);
+    expect(world.seen).toContain("block 1");
+    expect(await processedHeight(world.store)).toBe(1);
   });
 
   it("reads the last blocks again after a restart, and holds what is published till it knows them", async () => {
@@ -156,6 +185,49 @@ describe("following the chain", () => {
     expect(world.problems).toEqual(["a block that cannot be read"]);
     expect(world.seen.at(-2)).toBe("block 502");
     expect(await processedHeight(world.store)).toBe(502);
+  });
+
+  it("reads blocks again for channels that come: what devices watch is looked for in them too", async () => {
+    const world = new World(500);
+    const following = await world.start();
+    world.seen.length = 0;
+    const begin = async () => void world.seen.push("come");
+    await following.adopt({
+      ids: [channelId(new Uint8Array(32))],
+      from: blockHeight(499),
+      begin,
+      replayed: (transactions) => {
+        for (const { height } of transactions) world.seen.push(`devices hear of ${height}`);
+      },
+    });
+    expect(world.seen).toEqual([
+      "hold",
+      "come",
+      "channels hear of 499",
+      "devices hear of 499",
+      "channels hear of 500",
+      "devices hear of 500",
+      "resume",
+      "reconsider 1",
+    ]);
+  });
+
+  it("a crowd of channels that come looks at the tip some at a time: leases are renewed meanwhile", async () => {
+    const world = new World(500);
+    const following = await world.start();
+    world.seen.length = 0;
+    const ids = Array.from({ length: 40 }, (_, n) => channelId(new Uint8Array(32).fill(n)));
+    const renewal = setImmediate(() => world.seen.push("renewed"));
+    await following.adopt({ ids, from: blockHeight(501), begin: async () => {} });
+    clearImmediate(renewal);
+    expect(world.seen).toEqual([
+      "hold",
+      "resume",
+      "reconsider 16",
+      "renewed",
+      "reconsider 16",
+      "reconsider 8",
+    ]);
   });
 
   it("stops: no block reaches the node any more", async () => {

@@ -312,6 +312,22 @@ describe("the publisher", () => {
     expect(world.released.length).toBe(1);
   });
 
+  it("does not take up again what a block has settled and the device has not yet heard of, until that block is undone", async () => {
+    const world = new World();
+    const device = world.publisher.entrusted(DEVICE);
+    const claim = plainClaim("sweep", 1);
+    await device.publish(CHANNEL, claim);
+    const [raw, id, height] = [claim.raw, claim.txid, blockHeight(5)];
+    world.publisher.blockDone([{ raw, txid: id, height, index: 1, branch: [] }]);
+    await world.publisher.idle();
+
+    expect(await device.publish(CHANNEL, claim)).toMatchObject({ ok: false });
+    expect(world.publisher.queue()).toEqual([]);
+    world.publisher.blockUndone();
+    expect(await device.publish(CHANNEL, claim)).toMatchObject({ ok: true });
+    expect(world.publisher.queue().length).toBe(1);
+  });
+
   it("pays for a device no more than twice what the next blocks take", async () => {
     const world = new World();
     await world.publisher.entrusted(DEVICE).publish(CHANNEL, anchoredClaim(1_000_000));

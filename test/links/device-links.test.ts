@@ -20,6 +20,7 @@ let sent: string[];
 let presences: [string, Presence][];
 let problems: string[];
 let known: Set<string>;
+let isOurs: boolean;
 let attach: () => void;
 let links: DeviceLinks;
 
@@ -32,6 +33,7 @@ beforeEach(() => {
   presences = [];
   problems = [];
   known = new Set();
+  isOurs = true;
   attach = () => {};
   links = new DeviceLinks({
     name: "mqtt:broker",
@@ -47,6 +49,7 @@ beforeEach(() => {
     onPresence: (device, presence) => presences.push([device, presence]),
     onProblem: (text) => problems.push(text),
     isKnown: (device) => known.has(device),
+    isOurs: () => isOurs,
     maxDevices: 3,
   });
 });
@@ -79,6 +82,25 @@ describe("devices", () => {
     expect(attached).toHaveLength(2);
     attached[0]?.send(FRAME);
     expect(sent).toEqual([]);
+  });
+
+  it("that were there before the gateway are called, some at a time, unless they were heard", async () => {
+    for (const device of ["a", "b", "c", "d"]) state(device, "online", true);
+    state("e", "online");
+    state("c", "offline");
+    frame("b");
+    expect(await links.callEarly(1)).toBe(true);
+    expect(sent).toEqual([topic("a", "down")]);
+    expect(await links.callEarly(9)).toBe(false);
+    expect(sent).toEqual([topic("a", "down"), topic("d", "down")]);
+  });
+
+  it("are told when they are ours, by a link of long ago too", () => {
+    frame("a");
+    isOurs = false;
+    frame("a");
+    links.announce("a");
+    expect(sent).toEqual([topic("a", "down")]);
   });
 
   it("lose their links with the broker", () => {

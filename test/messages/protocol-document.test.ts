@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { Feature } from "../../core/messages/features.ts";
 import { messageDefinitions } from "../../core/messages/message.ts";
+import { routingGroups } from "../../core/messages/routing-statement.ts";
 import { documentedCddl, protocolCddl } from "../../scripts/protocol-cddl.ts";
 
 const document = readFileSync(join(import.meta.dirname, "../../docs/PROTOCOL.md"), "utf8");
@@ -30,6 +31,16 @@ describe("the protocol document", () => {
     const tags = (text: string) => [...new Set(text.match(/cbor-[a-z0-9-]+[a-z]/g))].sort();
     const inCode = tags(sources.join().replaceAll(/`cbor-…`/g, ""));
     expect(tags(document)).toEqual(inCode);
+  });
+
+  it("names every field of a routing statement, in its order", () => {
+    for (const { shape } of Object.values(routingGroups)) {
+      if (shape.kind !== "group") throw new Error("a statement's body is a group");
+      const [, fields = ""] = document.split(`${shape.name} = [`);
+      const [list = ""] = fields.split("]");
+      const named = [...list.matchAll(/(?:\[|, |,\n {2}|^)(\w+)/g)].map(([, name]) => name);
+      expect(named).toEqual(Object.keys(shape.fields));
+    }
   });
 
   it("names every feature bit", () => {

@@ -1,122 +1,14 @@
 /** device-trusts-nobody: what a device believes of the chain, whatever its gateway says, repeats or keeps back. */
 import { describe, expect, it } from "vitest";
-import {
-  blockHash,
-  type Checkpoint,
-  genesisCheckpoint,
-  startHeaderChain,
-} from "../../core/chain/headers.ts";
-import { merkleBranch, merkleRoot } from "../../core/chain/merkle.ts";
+import { blockHash, type Checkpoint, startHeaderChain } from "../../core/chain/headers.ts";
 import { REGTEST } from "../../core/chain/networks.ts";
-import type { Message, MessageNamed } from "../../core/messages/message.ts";
 import { HEADERS_PER_SUBSCRIPTION } from "../../core/messages/service.ts";
-import {
-  CHECKPOINT_DEPTH,
-  CHECKPOINT_EVERY,
-  ChainClient,
-  MAX_WATCHED,
-} from "../../core/node/chain-client.ts";
-import { satoshi, type Txid } from "../../core/primitives/brands.ts";
+import { CHECKPOINT_DEPTH, CHECKPOINT_EVERY, MAX_WATCHED } from "../../core/node/chain-client.ts";
+import type { Txid } from "../../core/primitives/brands.ts";
 import { concat } from "../../core/primitives/bytes.ts";
 import { ProtocolViolation } from "../../core/primitives/errors.ts";
-import {
-  serializeTransaction,
-  transactionId,
-  unsignedInput,
-} from "../../core/transactions/transaction.ts";
 import { crypto, mineHeader, mineHeaders } from "../chain/synthetic-headers.ts";
-
-const GENESIS = genesisCheckpoint(REGTEST);
-const FEERATES = { now: 3, soon: 2, economy: 1 };
-
-/** A device's client and what it said. */
-class Client {
-  readonly sent: Message[] = [];
-  readonly tips: number[] = [];
-  readonly refused: string[] = [];
-  readonly proven: string[] = [];
-  readonly told: string[] = [];
-  readonly checkpoints: Checkpoint[] = [];
-  readonly client: ChainClient;
-  now: number | undefined;
-
-  constructor(checkpoint: Checkpoint = GENESIS, verifiedAtSeconds?: number) {
-    this.client = new ChainClient({
-      crypto,
-      network: REGTEST,
-      checkpoint,
-      verifiedAtSeconds,
-      nowSeconds: () => this.now,
-      send: (message) => {
-        this.sent.push(message);
-        return true;
-      },
-      events: {
-        onTip: (height) => this.tips.push(height),
-        onProven: (_, height) => this.proven.push(`${height}`),
-        onRefused: (reason) => this.refused.push(reason),
-        onPublished: () => {},
-        onCheckpoint: (one) => this.checkpoints.push(one),
-      },
-    });
-    this.client.feed({
-      channels: () => [],
-      setFeerates: () => {},
-      rewind: (height: number) => this.told.push(`rewind ${height}`),
-      blockConnected: ({ height }: { height: number }) => this.told.push(`block ${height}`),
-      transactionConfirmed: (_: Uint8Array, height: number) => this.told.push(`tx ${height}`),
-      reconsider: () => this.told.push("reconsider"),
-    } as never);
-  }
-
-  headers(
-    fromHeight: number,
-    headers: readonly Uint8Array[],
-    tipHeight = fromHeight - 1 + headers.length,
-  ) {
-    for (let at = 0; at < headers.length; at += 30) {
-      this.client.receive({
-        type: "chain_headers",
-        fromHeight: fromHeight + at,
-        headers: concat(...headers.slice(at, at + 30)),
-        tipHeight,
-        feeratesPerKw: FEERATES,
-      });
-    }
-  }
-
-  get subscriptions(): readonly number[] {
-    return this.sent.flatMap((one) => (one.type === "chain_subscribe" ? [one.fromHeight] : []));
-  }
-}
-
-/** A transaction that pays to a watched outpoint's place, and a block that holds it. */
-function transactionOf(salt: number, outputs = 1): { raw: Uint8Array; txid: Txid } {
-  const transaction = {
-    version: 2,
-    inputs: [unsignedInput({ txid: new Uint8Array(32).fill(salt) as Txid, vout: 0 }, 0xffffffff)],
-    outputs: Array.from({ length: outputs }, () => ({
-      script: new Uint8Array(22).fill(1),
-      amount: satoshi(1000 + salt),
-    })),
-    locktime: 0,
-  };
-  return { raw: serializeTransaction(transaction), txid: transactionId(crypto, transaction) };
-}
-
-function blockWith(previous: Uint8Array, salts: readonly number[]) {
-  const all = salts.map((salt) => transactionOf(salt));
-  const txids = all.map(({ txid }) => txid);
-  const header = mineHeader(previous, { merkleRoot: merkleRoot(crypto, txids) });
-  const proofOf = (index: number, height: number): MessageNamed<"chain_transaction"> => ({
-    type: "chain_transaction",
-    raw: (all[index] as { raw: Uint8Array }).raw,
-    height,
-    index,
-    branch: merkleBranch(crypto, txids, index),
-  });
-  return { header, all, proofOf };
-}
+import { blockWith, Client, FEERATES, GENESIS, transactionOf } from "../support/chain-client.ts";
 
 describe("catching up", () => {
   it("takes headers in batches, and asks for the rest when it has checked a window", () => {
@@ -240,9 +132,8 @@ describe("a proof", () => {
   });
 
   it("whose branch, place, transaction or height is a lie is refused", () => {
-    const { device, header, proofOf, all } = setUp();
+    const { header, proofOf, all } = setUp();
     const second = mineHeader(header);
-    device.headers(1, [header, second]);
     const good = proofOf(1, 1);
     const lies = [
       { ...good, index: 0 },
@@ -252,11 +143,53 @@ describe("a proof", () => {
       { ...good, branch: good.branch.slice(1) },
       { ...good, raw: (all[2] as { raw: Uint8Array }).raw },
     ];
-    for (const lie of lies) device.client.receive(lie);
-    expect(device.proven).toEqual([]);
-    expect(device.refused).toHaveLength(lies.length);
-    device.client.receive(good);
+    for (const lie of lies) {
+      const { device } = setUp();
+      device.headers(1, [header, second]);
+      device.client.receive(lie);
+      expect(device.proven).toEqual([]);
+      // It might have stood on a branch that was still to come.
+      device.headers(3, [mineHeader(second)]);
+      expect(device.proven).toEqual([]);
+      expect(device.refused).toHaveLength(1);
+      device.client.receive(good);
+      expect(device.proven).toEqual(["1"]);
+    }
+  });
+
+  it("of a branch whose headers have less work so far waits for the rest of them", () => {
+    const { device, header, proofOf } = setUp([4]);
+    device.headers(1, [header]);
+    device.client.receive(proofOf(0, 1));
+    // The same transaction, in the block that takes the place of its own: a gateway tells block by block.
+    const rival = blockWith(GENESIS.header, [5, 4]);
+    device.headers(1, [rival.header]);
+    device.client.receive(rival.proofOf(1, 1));
+    device.headers(2, [mineHeader(rival.header)]);
+    expect(device.refused).toEqual([]);
+    expect(device.proven).toEqual(["1", "1"]);
+    expect(device.told.slice(-3)).toEqual(["rewind 1", "tx 1", "block 2"]);
+  });
+
+  it("that comes ahead of its branch, after a reconnect, waits for that branch", () => {
+    const { device, header } = setUp([4]);
+    device.headers(1, [header]);
+    const rival = blockWith(GENESIS.header, [5, 4]);
+    device.client.gatewayConnected();
+    device.client.receive(rival.proofOf(1, 1));
+    device.headers(1, [rival.header, mineHeader(rival.header)]);
+    expect(device.refused).toEqual([]);
     expect(device.proven).toEqual(["1"]);
+  });
+
+  it("is told to the node after the proof of what it spends, in whatever order they came", () => {
+    const { device } = setUp([1, 2]);
+    const first = blockWith(GENESIS.header, [1]);
+    const second = blockWith(first.header, [2]);
+    device.client.receive(second.proofOf(0, 2));
+    device.client.receive(first.proofOf(0, 1));
+    device.headers(1, [first.header, second.header]);
+    expect(device.told).toEqual(["rewind 1", "tx 1", "tx 2", "block 2"]);
   });
 
   it("of bytes that are no transaction is a violation, not a crash of another kind", () => {
@@ -305,7 +238,9 @@ describe("bounds", () => {
       const raw = concat(transactionOf(salt % 250, 1 + (salt % 100)).raw);
       device.client.receive({ type: "chain_transaction", raw, height: 9, index: 0, branch: [] });
     }
-    const { waiting } = device.client as unknown as { waiting: readonly { raw: Uint8Array }[] };
+    const { waiting } = Reflect.get(device.client, "waiting") as {
+      waiting: readonly { raw: Uint8Array }[];
+    };
     expect(waiting.length).toBeLessThanOrEqual(32);
     expect(waiting.reduce((sum, { raw }) => sum + raw.length, 0)).toBeLessThanOrEqual(32_768);
     device.headers(1, [header]);

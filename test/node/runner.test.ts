@@ -2,9 +2,14 @@
 import { describe, expect, test } from "vitest";
 import { MAX_QUEUED_INPUTS } from "../../core/node/channel-runner.ts";
 import { MemoryStore } from "../../core/node/memory-store.ts";
+import {
+  parseTransaction,
+  serializeTransaction,
+  transactionId,
+} from "../../core/transactions/transaction.ts";
 import { commanded, open, push } from "../support/commands.ts";
 import { FaultyStore } from "../support/faulty-store.ts";
-import { breath, Pair, payment } from "../support/node-pair.ts";
+import { breath, crypto, Pair, payment } from "../support/node-pair.ts";
 import { SlowStore } from "../support/slow-store.ts";
 
 /** A disk that refuses the commits for which `refuses` says so. */
@@ -62,6 +67,36 @@ describe("a disk that refuses a commit", () => {
     expect(pair.a.node.record(id)?.facts.map(({ height }) => height)).toEqual([pair.height - 19]);
     expect(pair.a.events("onChain").at(-1)?.ending).toBe("mutual");
     expect(pair.a.events("forceClosing")).toEqual([]);
+  });
+
+  test("while the channel ends: what spends the commitment's outputs meanwhile is heard of too", async () => {
+    const { mood, disk } = moodyDisk();
+    const { pair, id } = await open({ diskA: disk, pushMsat: 100_000_000 });
+    pair.b.node.command(id, { type: "forceClose" });
+    pair.cable.pump();
+    const raw = pair.b.claims[0]?.raw as Uint8Array;
+    mood.refuses = true;
+    pair.mine(1, [raw]);
+    for (let tries = 0; tries < 3; tries++) {
+      pair.settle();
+      await breath();
+    }
+    const outputs = parseTransaction(raw).outputs.map((output, vout) => ({ output, vout }));
+    const spend = serializeTransaction({
+      ...parseTransaction(raw),
+      inputs: outputs.map(({ vout }) => ({
+        outpoint: { txid: transactionId(crypto, parseTransaction(raw)), vout },
+        sequence: 0,
+        witness: [],
+        scriptSig: new Uint8Array(0),
+      })),
+    });
+    pair.mine(1, [spend]);
+    mood.refuses = false;
+    pair.settle();
+    await breath();
+    const heights = pair.a.node.record(id)?.facts.map(({ height }) => height);
+    expect(heights).toEqual([pair.height - 1, pair.height]);
   });
 
   test("of the first record: the opening failed, and both sides know", async () => {

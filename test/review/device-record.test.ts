@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { encodeRecord } from "../../core/channel/codec.ts";
 import { devicePolicy, hostPolicy } from "../../core/channel/policy.ts";
+import { MAX_FINAL_BYTES } from "../../core/payments/instructions.ts";
 import { blockHeight, milliSatoshi, paymentHash } from "../../core/primitives/brands.ts";
 import { FlashLogStore } from "../../firmware/store/flash-log.ts";
 import { NorFlash } from "../../host-sim/flash/nor-flash.ts";
@@ -60,10 +61,21 @@ describe("a device", () => {
     expect(pair.b.node.record(id)?.base.htlcs).toEqual([]);
   });
 
+  it("takes instructions that are for itself: nobody far away can break its link with its gateway", async () => {
+    expect(devicePolicy.maxOnionBytes).toBe(MAX_FINAL_BYTES);
+    const { pair, id } = await hostAndDevice();
+    pair.a.node.command(id, htlc(pair, 0, new Uint8Array(MAX_FINAL_BYTES)));
+    await settle(pair);
+    expect(pair.b.events("violation")).toEqual([]);
+    expect(pair.b.events("htlcReceived")).toHaveLength(1);
+  });
+
   it("can still close when the record holds all that a peer can bring about", async () => {
     const { pair, id } = await hostAndDevice();
     for (let i = 0; i < 30; i++) {
-      for (const side of [pair.a, pair.b]) side.node.command(id, htlc(pair, i));
+      for (const side of [pair.a, pair.b]) {
+        side.node.command(id, htlc(pair, i, new Uint8Array(MAX_FINAL_BYTES)));
+      }
       await settle(pair);
     }
     // From now on nothing is revoked: everything stays under way.

@@ -127,6 +127,28 @@ scenarios("an HTLC on chain", (on) => {
     expect(s.troubles).toEqual([]);
   });
 
+  it("that is claimed though it is irrevocable nowhere yet reveals its preimage all the same", async () => {
+    const s = await on.make("half signed, claimed", { channelType: "static_remotekey" });
+    const htlc = await s.addHtlc({ from: "a" }, false);
+    s.flowUntil(() => s.b.record(s.id).localNumber === 1);
+    s.disconnect();
+    expect(s.a.record(s.id).base.htlcs).toEqual([]);
+    await s.forceClose("b");
+    const [txid] = await on.lab.mempool();
+    const commitment = txid && (await on.lab.mempoolTransaction(txid));
+    if (!commitment) throw new Error("bob's commitment is not in the mempool");
+    const [success] = await s.claimsAfter("b", commitment, [htlc.preimage]);
+    expect(success?.purpose).toBe("htlc-success");
+
+    await on.lab.mine(1, { only: [commitment, success?.raw ?? new Uint8Array(0)] });
+    await s.mine(1);
+    expect(s.a.events("htlcFulfilled").map(({ preimage }) => preimage)).toEqual([htlc.preimage]);
+
+    await s.mine(20);
+    expect(s.a.events("htlcFulfilled")).toHaveLength(1);
+    expect(s.a.events("htlcFailed")).toEqual([]);
+  });
+
   it("that the confirmed commitment does not have is failed when that is deep", async () => {
     const s = await on.make("half signed htlc, old");
     const htlc = await s.addHtlc({ from: "a" }, false);

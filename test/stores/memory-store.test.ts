@@ -6,6 +6,9 @@ import { ReferenceSet } from "../../core/node/reference-set.ts";
 import { concat, toHex } from "../../core/primitives/bytes.ts";
 import { FaultyStore } from "../support/faulty-store.ts";
 import { changeOf, idOf, packed, referenceOf } from "../support/store-changes.ts";
+import { storeContract } from "./store-contract.ts";
+
+storeContract("memory", { open: () => new MemoryStore() });
 
 test("it keeps the newest live record of every channel and never encodes one", () => {
   const store = new MemoryStore();
@@ -26,23 +29,6 @@ test("it keeps the newest live record of every channel and never encodes one", (
   ]);
   store.commit({ channelId: idOf(1), record, live: {}, remove: true });
   expect(store.load().map((channel) => channel.channelId)).toEqual([idOf(2)]);
-});
-
-test("a reference is credited once, whichever channel and batch it comes in", () => {
-  const store = new MemoryStore();
-  expect(store.commit(changeOf(1, 1, { credits: packed(1, 2, 3) })).duplicateCredits).toEqual([]);
-  expect(store.commit(changeOf(2, 1, { credits: packed(9, 2, 1) })).duplicateCredits).toEqual([
-    1, 2,
-  ]);
-  expect(store.commit(changeOf(2, 2, { credits: packed(7, 7) })).duplicateCredits).toEqual([1]);
-  expect(store.isCredited(referenceOf(9))).toBe(true);
-  expect(store.isDebited(referenceOf(9))).toBe(false);
-  store.commit(changeOf(1, 2, { debits: packed(9, 0) }));
-  expect(store.isDebited(referenceOf(9))).toBe(true);
-  expect(store.isDebited(referenceOf(0))).toBe(true);
-  expect(store.isAnyDebited(packed(1, 2, 3))).toBe(false);
-  expect(store.isAnyDebited(packed(1, 2, 9))).toBe(true);
-  expect(store.isAnyDebited(packed(1, 0))).toBe(true);
 });
 
 test("values are copies", () => {

@@ -94,7 +94,7 @@ export class BleRadioLab {
   }
 
   /** Resolves when it is so. */
-  async until(done: () => boolean, ms = 15_000): Promise<void> {
+  async until(done: () => boolean, ms = 30_000): Promise<void> {
     for (const untilMs = Date.now() + ms; !done(); ) {
       if (Date.now() > untilMs) {
         throw new Error(`not within ${ms} ms: ${JSON.stringify(this.states)}`);

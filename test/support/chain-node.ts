@@ -14,6 +14,7 @@ import { ascii } from "../../core/primitives/bytes.ts";
 import { p2wpkh } from "../../core/transactions/script.ts";
 import { type ChainFollowing, followChain, processedHeight } from "../../gateway/chain/follow.ts";
 import { ChainPublisher, type PublisherStep } from "../../gateway/chain/publisher.ts";
+import { Watching, type WatchingEvent } from "../../gateway/tower/watching.ts";
 import type { ChainLab } from "./chain-lab.ts";
 import { crypto, FEATURES, type Told } from "./node-pair.ts";
 
@@ -37,6 +38,10 @@ export interface ChainNodeOptions {
   readonly payoutKey?: string;
   /** Instead of the lab's wallet of that name. */
   readonly wallet?: ChainWallet;
+  /** The node that watches for it. */
+  readonly tower?: PublicKey;
+  /** Of the penalties as it signs them. */
+  readonly penaltyFeeratePerKw?: number;
 }
 
 /** Hands records out as bytes, as a disk would: what starts from it starts from seed and record alone. */
@@ -83,6 +88,8 @@ export class ChainNode {
   node!: Node;
   source!: ChainSource;
   publisher!: ChainPublisher;
+  watching!: Watching;
+  readonly watched: WatchingEvent[] = [];
   private following: ChainFollowing | undefined;
   private drawn = 0;
 
@@ -124,12 +131,26 @@ export class ChainNode {
       },
       onStep: (step) => this.steps.push(step),
     });
+    const { tower, penaltyFeeratePerKw: feeratePerKw } = this.options;
+    this.watching = new Watching(
+      {
+        crypto,
+        signer,
+        store,
+        source: this.source,
+        publisher: this.publisher,
+        send: (peer, message) => this.node.sendService(peer, message),
+        onEvent: (event) => this.watched.push(event),
+      },
+      { ...(tower ? { tower } : {}), ...(feeratePerKw === undefined ? {} : { feeratePerKw }) },
+    );
+    this.watching.start(payoutScript);
     const height = (await processedHeight(store)) ?? blockHeight(0);
     this.node = await Node.start(
       {
         crypto,
         signer,
-        store,
+        store: this.watching.store,
         entropy: { random: (length) => this.random(length) },
         chain: this.publisher,
         chainHash: lab.genesisHash,
@@ -141,8 +162,8 @@ export class ChainNode {
         maxLinks: 16,
         events: {
           onChannelEvent: (id, event) => this.told.push({ id, event }),
-          onPeer: () => {},
-          onServiceMessage: () => {},
+          onPeer: (peer, state) => this.watching.peer(peer, state),
+          onServiceMessage: (peer, message) => void this.watching.receive(peer, message),
           onAlarm: (text) => this.alarms.push(text),
         },
         nowMs: 0,
@@ -168,6 +189,11 @@ export class ChainNode {
     await this.publisher.close();
     await this.source.close();
     this.following = undefined;
+  }
+
+  tick(nowMs: number): void {
+    this.node.tick(nowMs);
+    this.watching.tick(nowMs);
   }
 
   /** Until nothing is under way in the node and on its way to the chain. */

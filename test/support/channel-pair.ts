@@ -4,6 +4,7 @@
  */
 import { commitmentKeys } from "../../core/keys/derivation.ts";
 import { SeedSigner } from "../../core/keys/seed-signer.ts";
+import type { Outpoint } from "../../core/ports/chain.ts";
 import {
   blockHeight,
   commitmentNumber,
@@ -30,6 +31,8 @@ export const channelTypes: readonly ChannelType[] = [
   "anchors",
   "static_remotekey",
 ];
+
+const SOME_OUTPOINT: Outpoint = { txid: txid(new Uint8Array(32).fill(0xaa)), vout: 1 };
 
 export const firstPreimage = preimage(new Uint8Array(32).fill(0x11));
 export const secondPreimage = preimage(new Uint8Array(32).fill(0x22));
@@ -69,6 +72,8 @@ export interface PairOptions {
   readonly htlcs?: readonly CommitmentHtlc[];
   readonly broadcasterIsOpener?: boolean;
   readonly number?: number;
+  readonly fundingOutpoint?: Outpoint;
+  readonly toSelfDelay?: number;
 }
 
 export function channelPair(channelType: ChannelType, options: PairOptions = {}) {
@@ -77,13 +82,13 @@ export function channelPair(channelType: ChannelType, options: PairOptions = {})
   const number = commitmentNumber(options.number ?? 5);
   const terms: CommitmentTerms = {
     channelType,
-    fundingOutpoint: { txid: txid(new Uint8Array(32).fill(0xaa)), vout: 1 },
+    fundingOutpoint: options.fundingOutpoint ?? SOME_OUTPOINT,
     fundingSatoshis: satoshi(options.fundingSatoshis ?? 1_000_000),
     broadcasterIsOpener: options.broadcasterIsOpener ?? true,
     broadcaster: broadcaster.basepoints,
     countersignatory: countersignatory.basepoints,
     dustLimitSatoshis: satoshi(options.dustLimitSatoshis ?? 354),
-    toSelfDelay: 144,
+    toSelfDelay: options.toSelfDelay ?? 144,
   };
   const htlcs = options.htlcs ?? sampleHtlcs;
   const inHtlcs = htlcs.reduce((sum, { amountMsat }) => sum + amountMsat, 0);

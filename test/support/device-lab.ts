@@ -47,7 +47,7 @@ export class LabDevice {
   readonly signer: SeedSigner;
   private lives = 0;
   /** Pins, clock and price list, where the app needs them. */
-  board: Pick<DeviceOptions, "pins" | "clock" | "prices" | "nowSeconds"> &
+  board: Pick<DeviceOptions, "pins" | "clock" | "prices" | "nowSeconds" | "towerId"> &
     Partial<Pick<NodeOptions, "card">> = {};
 
   constructor(

@@ -12,7 +12,7 @@ const SERVICE = `${BASE}0`;
 const NUS = "6e400001b5a3f393e0a9e50e24dcca9e";
 /** So that commands take several writes. */
 const PIECE_BYTES = 18;
-const ANSWER_MS = 5_000;
+const ANSWER_MS = 30_000;
 
 export class ImprovClient {
   readonly states: number[] = [];

@@ -6,7 +6,7 @@ import { toHex } from "../../core/primitives/bytes.ts";
 import { topicName } from "../../core/transport/mqtt-topics.ts";
 import { MqttUplink } from "../../firmware/links/mqtt-link.ts";
 import type { Presence } from "../../gateway/links/device-links.ts";
-import { GatewayMqtt } from "../../gateway/links/mqtt.ts";
+import { GatewayMqtt, type MqttVersion } from "../../gateway/links/mqtt.ts";
 import type { Broker } from "../../host-sim/mqtt/broker.ts";
 import { mqttDriver } from "../../host-sim/mqtt/mqtt-driver.ts";
 import { Pair, payment, type TestNode } from "./node-pair.ts";
@@ -18,6 +18,8 @@ const TIME_FACTOR = 10;
 export interface Account {
   readonly user?: string;
   readonly password?: string;
+  /** The gateway's. */
+  readonly version?: MqttVersion;
 }
 
 export class MqttWorld {
@@ -64,14 +66,20 @@ export class MqttWorld {
   }
 
   /** `port`: of something between it and the broker. */
-  startDevice(account: Account = {}, port = this.broker.port): void {
+  startDevice({ user, password }: Account = {}, port = this.broker.port): void {
     const { host, ca } = this.broker;
     const { a, b } = this.pair;
     this.uplink = new MqttUplink({
       driver: mqttDriver(),
       clock: hostClock,
       entropy: { random: (length) => new Uint8Array(randomBytes(length)) },
-      broker: { host, port, ...(ca && { tls: { ca } }), ...account },
+      broker: {
+        host,
+        port,
+        ...(ca && { tls: { ca } }),
+        ...(user && { user }),
+        ...(password && { password }),
+      },
       gateway: this.gatewayName,
       device: this.deviceName,
       attach: (link) => b.node.attach(this.counted(link), a.nodeId),
@@ -113,7 +121,7 @@ export class MqttWorld {
   }
 
   /** Lets time pass until it is so; what was not, where it never is. */
-  async until(what: string, isSo: () => boolean, ms = 8_000): Promise<void> {
+  async until(what: string, isSo: () => boolean, ms = 30_000): Promise<void> {
     for (const end = Date.now() + ms; !isSo(); ) {
       if (Date.now() > end) {
         throw new Error(

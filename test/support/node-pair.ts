@@ -6,10 +6,10 @@ import type { ChannelPolicy } from "../../core/channel/context.ts";
 import type { ChannelEvent } from "../../core/channel/effects.ts";
 import { hostPolicy } from "../../core/channel/policy.ts";
 import { SeedSigner } from "../../core/keys/seed-signer.ts";
-import { featureBitmap } from "../../core/messages/features.ts";
 import type { Message } from "../../core/messages/message.ts";
 import { MemoryStore } from "../../core/node/memory-store.ts";
 import { Node } from "../../core/node/node.ts";
+import type { NodeOptions } from "../../core/node/options.ts";
 import { packPayments } from "../../core/payments/push.ts";
 import type { Outpoint } from "../../core/ports/chain.ts";
 import type { Crypto } from "../../core/ports/crypto.ts";
@@ -26,26 +26,14 @@ import { toHex } from "../../core/primitives/bytes.ts";
 import { p2wpkh } from "../../core/transactions/script.ts";
 import type { ChannelType } from "../../core/transactions/terms.ts";
 import { serializeTransaction, transactionId } from "../../core/transactions/transaction.ts";
+import { channelFeatures } from "../../gateway/gateway-features.ts";
+import { CheckingStore } from "../../host-sim/world/checkers/checking-store.ts";
 import { Cable } from "./cable.ts";
-import { CheckingStore } from "./checking-store.ts";
 import { native, noble } from "./crypto-providers.ts";
 
 export const crypto: Crypto = native ?? noble;
 export const CHAIN_HASH = new Uint8Array(32).fill(7);
-export const FEATURES = featureBitmap({
-  required: ["staticRemotekey", "channelType"],
-  optional: [
-    "upfrontShutdownScript",
-    "anchors",
-    "shutdownAnysegwit",
-    "zeroFeeCommitments",
-    "scidAlias",
-    "zeroconf",
-    "simpleClose",
-    "pushUpdates",
-    "zeroReserve",
-  ],
-});
+export const FEATURES = channelFeatures;
 
 export interface Told {
   readonly id: ChannelId;
@@ -71,6 +59,8 @@ export class TestNode {
   /** Changes, adds or swallows what leaves: a cheat, or a link that is. */
   tamper: (message: Message) => readonly Message[] = (message) => [message];
   declineReason: string | undefined;
+  /** Of several processes that are one node. */
+  shared: Pick<NodeOptions, "servesPeer" | "keyIndices" | "restAfterMs"> = {};
   private randomByte: number;
   private readonly signers = new Map<number, ChannelSigner>();
 
@@ -140,6 +130,7 @@ export class TestNode {
         },
         nowMs: this.nowMs,
         declineReason: () => this.declineReason,
+        ...this.shared,
       },
       blockHeight(height),
     );
@@ -211,10 +202,15 @@ export class Pair {
 
   /** A new cable: alice calls bob. */
   connect(): void {
+    this.plugIn();
+    this.settle();
+  }
+
+  /** Nothing has flowed yet. */
+  plugIn(): void {
     this.cable = new Cable();
     this.a.node.attach(this.cable.ends[0], this.b.nodeId);
     this.b.node.attach(this.cable.ends[1]);
-    this.settle();
   }
 
   disconnect(): void {
@@ -261,12 +257,16 @@ export class Pair {
     }
   }
 
+  tick(): void {
+    this.nowMs += 100;
+    this.a.node.tick(this.nowMs);
+    this.b.node.tick(this.nowMs);
+  }
+
   /** Lets messages flow and some time pass. */
   settle(): void {
     for (let i = 0; i < 20; i++) {
-      this.nowMs += 100;
-      this.a.node.tick(this.nowMs);
-      this.b.node.tick(this.nowMs);
+      this.tick();
       this.cable.pump();
     }
   }

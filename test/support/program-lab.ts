@@ -195,7 +195,7 @@ export class ProgramLab {
     });
   }
 
-  async owner(owner: Owner, cable = 0, timeoutMs = 5_000): Promise<AdminClient> {
+  async owner(owner: Owner, cable = 0, timeoutMs = 30_000): Promise<AdminClient> {
     const client = await ownerOf(this.board, this.program.nodeId, owner, { cable, timeoutMs });
     this.clients.push(client);
     return client;
@@ -213,7 +213,7 @@ export function ownerOf(
   board: LabBoard,
   deviceId: PublicKey,
   owner: Owner,
-  { cable = 0, timeoutMs = 5_000 } = {},
+  { cable = 0, timeoutMs = 30_000 } = {},
 ): Promise<AdminClient> {
   const link = board.ends[cable]?.link as Link;
   const { secret: ownerSecret } = owner;
@@ -221,7 +221,7 @@ export function ownerOf(
   return AdminClient.connect({ ...session, network: REGTEST, timeoutMs });
 }
 
-export async function until(holds: () => boolean, ms = 5_000): Promise<void> {
+export async function until(holds: () => boolean, ms = 30_000): Promise<void> {
   const end = performance.now() + ms;
   while (!holds()) {
     if (performance.now() > end) throw new Error("it never came true");

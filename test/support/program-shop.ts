@@ -76,7 +76,7 @@ export class ProgramShop {
       deviceId: program.nodeId,
       ownerSecret: newOwner().secret,
       network: REGTEST,
-      timeoutMs: 5_000,
+      timeoutMs: 30_000,
     });
     const shop = new ProgramShop({ lab, board, program, admin, alarms, air, pins });
     await shop.claim();
@@ -166,7 +166,7 @@ export class ProgramShop {
   }
 
   /** Lets everybody act until it is so. */
-  async until(holds: () => boolean, ms = 8_000): Promise<void> {
+  async until(holds: () => boolean, ms = 30_000): Promise<void> {
     const end = performance.now() + ms;
     while (!holds()) {
       if (performance.now() > end) {

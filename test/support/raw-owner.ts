@@ -28,23 +28,21 @@ export class RawOwner {
     owner: Owner,
     deviceId: PublicKey,
   ) {
-    this.session = new Session({
+    const shared = {
       crypto: noble,
       entropy,
       identity: {
         nodeId: owner.nodeId,
         ecdh: (point: PublicKey) => noble.ecdh(owner.secret, point),
       },
-      link,
-      remoteNodeId: deviceId,
       maxMessageBytes: 65_535,
-      nowMs: now(),
       events: {
         onEstablished: () => this.greet(),
-        onMessage: (message) => this.receive(message),
-        onClosed: (reason) => this.ended(reason),
+        onMessage: (message: Message) => this.receive(message),
+        onClosed: (reason: string) => this.ended(reason),
       },
-    });
+    };
+    this.session = new Session(shared, { link, remoteNodeId: deviceId, nowMs: now() });
     this.timer = setInterval(() => this.session.tick(now()), 20);
   }
 

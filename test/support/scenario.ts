@@ -12,6 +12,7 @@ import {
   milliSatoshi,
   type PaymentHash,
   type Preimage,
+  type PublicKey,
   paymentHash,
   preimage,
   satoshi,
@@ -37,6 +38,9 @@ export interface ScenarioOptions {
   readonly confirm?: boolean;
   readonly payoutKeyA?: string;
   readonly walletA?: ChainWallet;
+  /** Watches for alice. */
+  readonly towerA?: PublicKey;
+  readonly penaltyFeeratePerKwA?: number;
 }
 
 export interface SomeHtlc {
@@ -83,13 +87,15 @@ export class Scenario {
     options: ScenarioOptions = {},
   ): Promise<Scenario> {
     const seedOf = (name: string) => crypto.sha256(ascii(`${title}/${name}`));
-    const { payoutKeyA, walletA } = options;
+    const { payoutKeyA, walletA, towerA, penaltyFeeratePerKwA: penaltyFeeratePerKw } = options;
     const a = await ChainNode.start(lab, {
       name: "alice",
       seed: seedOf("alice"),
       policy: { ...quickPolicy, ...options.policyA },
       ...(payoutKeyA === undefined ? {} : { payoutKey: payoutKeyA }),
       ...(walletA === undefined ? {} : { wallet: walletA }),
+      ...(towerA === undefined ? {} : { tower: towerA }),
+      ...(penaltyFeeratePerKw === undefined ? {} : { penaltyFeeratePerKw }),
     });
     const b = await ChainNode.start(lab, {
       name: "bob",
@@ -128,9 +134,11 @@ export class Scenario {
     }
   }
 
-  private tick(): void {
+  /** What time it is after a while on both sides. */
+  tick(): number {
     this.nowMs += 100;
-    for (const side of [this.a, this.b]) if (side.isRunning) side.node.tick(this.nowMs);
+    for (const side of [this.a, this.b]) if (side.isRunning) side.tick(this.nowMs);
+    return this.nowMs;
   }
 
   /** Delivers one message after the other until `condition` holds. */
@@ -229,8 +237,13 @@ export class Scenario {
   }
 
   /** What `side` would publish next if `raw` were confirmed in the tip. */
-  async claimsAfter(side: "a" | "b", raw: Uint8Array): Promise<readonly Claim[]> {
-    const { channel, context } = this.watched(side);
+  async claimsAfter(
+    side: "a" | "b",
+    raw: Uint8Array,
+    known: readonly Preimage[] = [],
+  ): Promise<readonly Claim[]> {
+    const { channel: own, context } = this.watched(side);
+    const channel = { ...own, preimages: [...own.preimages, ...known] };
     const tipHeight = await this.lab.height();
     const facts = { tipHeight, confirmed: [{ raw, height: tipHeight }] };
     return resolve(context, channel, facts, MONITOR_POLICY).claims;

@@ -46,3 +46,15 @@ export function changeOf(
   const bytes = recordOf(channel, version, length);
   return { channelId: idOf(channel), record: () => bytes, live: { channel, version }, ...rest };
 }
+
+/** The channel that a record is of. */
+export function numberOf(record: Uint8Array): number {
+  return new DataView(record.buffer, record.byteOffset).getUint32(4);
+}
+
+/** A node id, of the peer of that channel. */
+export function peerOf(n: number): Uint8Array {
+  const bytes = new Uint8Array(33).fill(2);
+  new DataView(bytes.buffer).setUint32(29, n);
+  return bytes;
+}

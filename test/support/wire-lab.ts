@@ -35,7 +35,10 @@ export class Wire {
   passage: Passage = (bytes) => [bytes];
   private readonly queue: Sent[] = [];
 
-  constructor(readonly kind: Link["kind"] = "stream") {
+  constructor(
+    readonly kind: Link["kind"] = "stream",
+    private readonly quietMs = 0,
+  ) {
     this.a = this.end("a");
     this.b = this.end("b");
   }
@@ -66,6 +69,7 @@ export class Wire {
     return {
       name: `wire:${side}`,
       kind: this.kind,
+      quietMs: this.quietMs,
       send: (bytes) => this.queue.push({ from: side, bytes: bytes.slice() }),
       close: () => undefined,
       onBytes: () => undefined,
@@ -150,17 +154,15 @@ export class TestNode {
   constructor(link: Link, { seed, calls, maxMessageBytes, nowMs, start }: NodeOptions) {
     const identity = identityOf(seed);
     this.nodeId = identity.nodeId;
-    this.session = new Session({
+    const shared = {
       crypto,
       identity,
       entropy: entropyOf(seed, start),
-      link,
       maxMessageBytes: maxMessageBytes ?? 4096,
       timing,
-      nowMs: nowMs ?? 0,
       events: this.diary.events,
-      ...(calls === undefined ? {} : { remoteNodeId: calls }),
-    });
+    };
+    this.session = new Session(shared, { link, nowMs: nowMs ?? 0, remoteNodeId: calls });
   }
 
   say(data: string): boolean {
@@ -239,7 +241,7 @@ export function sessionsOf(seed: number) {
     timing,
     nowMs: 0,
     events: {
-      onEstablished: (id, session) => diary.push(`up ${name(id)} ${session.linkName}`),
+      onEstablished: (id, session) => diary.push(`up ${name(id)} ${session.link.name}`),
       onMessage: (id, message) =>
         diary.push(`${name(id)}: ${message.type === "warning" ? message.data : message.type}`),
       onClosed: (id, reason) => diary.push(`down ${name(id)}: ${reason}`),

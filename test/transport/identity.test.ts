@@ -26,18 +26,17 @@ const card: IdentityCard = {
 function labOf(kind: "stream" | "datagram", calls?: Parameters<typeof identityOf>[0]) {
   const wire = new Wire(kind);
   const diary = new Diary();
-  const session = new Session({
+  const shared = {
     crypto,
     identity: identityOf(22),
     entropy: entropyOf(22),
-    link: wire.b,
     maxMessageBytes: 4096,
     timing,
-    nowMs: 0,
     events: diary.events,
     card: () => card,
-    ...(calls === undefined ? {} : { remoteNodeId: identityOf(calls).nodeId }),
-  });
+  };
+  const remoteNodeId = calls === undefined ? undefined : identityOf(calls).nodeId;
+  const session = new Session(shared, { link: wire.b, nowMs: 0, remoteNodeId });
   return { wire, session, diary };
 }
 

@@ -1,5 +1,6 @@
 /** How sessions end and begin again: closed links, silence, losses (docs/PROTOCOL.md "Sessions"). */
 import { describe, expect, it } from "vitest";
+import { Kind } from "../../core/transport/packets.ts";
 import { crypto, Lab, timing, Wire } from "../support/wire-lab.ts";
 
 describe("a session's end", () => {
@@ -90,6 +91,51 @@ describe("liveness", () => {
     lab.wire.passage = (bytes) => [bytes];
     lab.advance(5_000);
     expect([lab.a.diary.ups, lab.b.diary.ups, lab.works]).toEqual([2, 2, true]);
+  });
+
+  it("worries late about silence where a broker tells who is gone, and as soon as ever where an answer is due", () => {
+    const wire = new Wire("datagram", 60_000);
+    const lab = new Lab(wire).connect();
+    lab.advance(20_000); // the last words of the beginning are answered
+    const before = wire.log.length;
+    lab.advance(600_000);
+    expect(wire.log.length - before).toBeGreaterThan(10);
+    expect(wire.log.length - before).toBeLessThan(45);
+    expect(lab.works).toBe(true);
+    lab.a.say("the last word");
+    wire.passage = () => [];
+    lab.b.say("lost");
+    wire.pump();
+    lab.advance(timing.deadAfterMs + 100);
+    expect([lab.a.diary.downs.length, lab.b.diary.downs.length]).toEqual([1, 1]);
+    wire.passage = (bytes) => [bytes];
+    lab.advance(5_000);
+    expect(lab.works).toBe(true);
+  });
+
+  it("calls soon, and not often, when it is told that the peer is there again", () => {
+    const wire = new Wire("datagram", 60_000);
+    const lab = new Lab(wire).connect();
+    lab.b.session.close("restarts");
+    wire.pump();
+    wire.passage = () => [];
+    lab.advance(20_000);
+    lab.restartB();
+    wire.passage = (bytes) => [bytes];
+    const calls = () => wire.sentBy("a").filter(([kind]) => kind === Kind.actOne).length;
+    wire.inject(Uint8Array.of(Kind.noSession), "b");
+    lab.advance(timing.minBackoffMs + 100);
+    expect(lab.works).toBe(true);
+    wire.passage = () => [];
+    lab.b.session.close("restarts");
+    lab.advance(timing.deadAfterMs + timing.maxBackoffMs);
+    const called = calls();
+    for (let i = 0; i < 20; i++) {
+      wire.inject(Uint8Array.of(Kind.noSession), "b");
+      wire.passage = (bytes, from) => (from === "b" ? [bytes] : []);
+      lab.advance(50);
+    }
+    expect(calls() - called).toBeLessThan(4);
   });
 
   it("notices a link that carries one way only", () => {

@@ -22,7 +22,8 @@ describe("a stranger on the wire", () => {
         expect(lab.b.diary.texts).toEqual(texts);
         expect([lab.a.diary.downs, lab.b.diary.downs]).toEqual([[], []]);
       }),
-      { numRuns: 40 },
+      // A packet's frame before there is a session: its answer says so in the middle of the handshake.
+      { numRuns: 40, examples: [[[Uint8Array.of(2, 0x80)]]] },
     );
   });
 

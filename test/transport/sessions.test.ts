@@ -33,7 +33,7 @@ function lab(wires: number) {
     ];
     return [...sent, ...arrived].every(Boolean);
   };
-  const linkOf = (of: typeof a, id: PublicKey) => of.sessions.to(id)?.linkName;
+  const linkOf = (of: typeof a, id: PublicKey) => of.sessions.to(id)?.link.name;
   const same = () => linkOf(a, b.nodeId) === linkOf(b, a.nodeId);
   return { a, b, wires: all as [Wire, Wire], advance, works, same, linkOf };
 }

@@ -18,8 +18,9 @@ const pay = (product: string, link = machine.port, ...more: string[]) =>
 
 /** What the owner sees earned. */
 async function earnedMsat(): Promise<unknown> {
-  const { json } = await machine.picobolt("channels", "--link", machine.port);
-  return json[0]?.localMsat;
+  const { last } = await machine.picobolt("channels", "--link", machine.port);
+  const [channel] = last.channels as { local_balance_msat: number }[];
+  return channel?.local_balance_msat;
 }
 
 /** The engine's process, a child of the device's. */
@@ -75,8 +76,12 @@ describe("over a cable", () => {
     const engine = engineProcess();
     // Nothing falls while the motor's time runs: the power fails in it.
     await machine.device.call("jam", { motor: "motor1", on: true });
+    const stuck = async () => ((await machine.device.call("mechanics")) as { stuck: number }).stuck;
+    const stuckBefore = await stuck();
     const buying = pay("1");
     await machine.until("the payment", () => machine.apps("paid").length === 3);
+    // A motor that had not begun would turn when power is back.
+    await expect.poll(stuck).toBeGreaterThan(stuckBefore);
     await machine.device.kill();
     await machine.until("the engine's end", () => !isAlive(engine));
     expect(await machine.start()).toMatchObject({ nodeId: before, isClaimed: true });

@@ -116,7 +116,9 @@ test("kept machines are there for the other commands; Ctrl-C leaves nothing behi
   // It asks to be started again, and is: with its channel.
   expect((await run("reboot")).code).toBe(0);
   const again = await run("channels");
-  expect(again.json[0]).toMatchObject({ phase: "normal", localMsat: 1_500_000 });
+  expect(again.last).toMatchObject({
+    channels: [{ state: "normal", local_balance_msat: 1_500_000 }],
+  });
   fleet.process.kill("SIGINT");
   expect((await fleet.done).code).toBe(130);
   expect(existsSync(dirname(home))).toBe(false);

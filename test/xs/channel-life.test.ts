@@ -156,7 +156,7 @@ describe("zero_fee_commitments", () => {
     expect(kept.length).toBe(4);
   });
 
-  test("in a device's stack of 768 slots", async () => {
+  test(`in a device's stack of ${NODE_SLOTS} slots`, async () => {
     const serveCrypto = (method: Uint8Array | undefined, ...all: readonly Uint8Array[]) =>
       callCrypto(crypto, Buffer.from(method ?? []).toString(), all);
     const options = { scripts, host: { crypto: serveCrypto } };

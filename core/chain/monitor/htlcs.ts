@@ -24,6 +24,9 @@ import type { OutputReport } from "./watched.ts";
 /** Blocks after its expiry in which a timed-out HTLC should be ours, before upstream's own expiry comes near. */
 export const TIMEOUT_GRACE_BLOCKS = 18;
 
+/** An output that the cheater alone could take, and does not, is given up after a month. */
+const UNKNOWN_BLOCKS = 4_320;
+
 type Status = Omit<OutputReport, "outpoint" | "amount" | "kind" | "htlc">;
 
 /** The HTLC output, and after it the second-stage output where there is one. */
@@ -47,11 +50,13 @@ export function planUnknown(work: Case, output: ClosingOutput): readonly Plan[] 
   const since = spend?.height ?? commitment.spend.height;
   const revoked = commitment.ending === "revoked";
   const path = spend && htlcSpendPath(spend);
-  const irrevocable = (!revoked || spend !== undefined) && isIrrevocable(work, since);
+  const isGivenUp = confirmations(view, since) >= UNKNOWN_BLOCKS;
+  const waits = revoked && spend === undefined && !isGivenUp;
+  const irrevocable = !waits && isIrrevocable(work, since);
   const reason = revoked
     ? "the record and the archive do not know this HTLC: its second stage will be punished"
     : "the record does not know what this output is";
-  const status = revoked && spend === undefined ? "waiting" : "theirs";
+  const status = waits ? "waiting" : "theirs";
   const named = { kind: "unknown" as const };
   const report = reportOf(output, named, { status, height: since, irrevocable, reason });
   const stage = spend && path ? secondStage(work, spend, path, {}) : [];

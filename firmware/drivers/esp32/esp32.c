@@ -7,6 +7,8 @@
 #include "esp_ota_ops.h"
 #include "esp_system.h"
 #include "esp_task_wdt.h"
+#include "host/ble_gap.h"
+#include "nimble/ble.h"
 #include "xsHost.h"
 #include "xsmc.h"
 
@@ -105,4 +107,19 @@ void xs_esp32_confirm(xsMachine *the) {
 void xs_esp32_rollBack(xsMachine *the) {
   esp_ota_mark_app_invalid_rollback_and_reboot();
   xsUnknownError("there is no other image to go back to");
+}
+
+/* The head of what the SDK's bleserver.c (8.2) keeps of a connection. */
+typedef struct {
+  void *next;
+  void *server;
+  void *object;
+  uint16_t handle;
+} SdkConnection;
+
+/* The SDK's own `close` forgets a connection that the radio still has, and takes address 0 for it at its next event. This one waits
+   until the radio has said that it is over: bleserver.c tells the program then, and forgets it. */
+void xs_esp32_bleTerminate(xsMachine *the) {
+  SdkConnection *connection = xsmcGetHostData(xsArg(0));
+  if (connection) ble_gap_terminate(connection->handle, BLE_ERR_REM_USER_CONN_TERM);
 }

@@ -14,5 +14,12 @@ declare module "picobolt/esp32" {
     isOnTrial(): boolean;
     confirm(): void;
     rollBack(): void;
+    bleNotify(
+      this: unknown,
+      characteristic: unknown,
+      value: ArrayBuffer,
+      onSent?: (error: number) => void,
+    ): void;
+    bleTerminate(connection: unknown): void;
   };
 }

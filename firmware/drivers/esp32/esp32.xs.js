@@ -12,6 +12,9 @@ const print = function (line) @ "xs_esp32_print";
 const isOnTrial = function () @ "xs_esp32_isOnTrial";
 const confirm = function () @ "xs_esp32_confirm";
 const rollBack = function () @ "xs_esp32_rollBack";
+/* The C of the SDK's own `notify`, which takes a callback; its JavaScript (8.2.3) does not pass one on. */
+const bleNotify = function (characteristic, value, onSent) @ "xs_gattserverconnection_notify";
+const bleTerminate = function (connection) @ "xs_esp32_bleTerminate";
 
 export const esp32 = Object.freeze({
   resetReason,
@@ -27,4 +30,6 @@ export const esp32 = Object.freeze({
   isOnTrial,
   confirm,
   rollBack,
+  bleNotify,
+  bleTerminate,
 });

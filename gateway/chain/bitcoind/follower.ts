@@ -1,9 +1,9 @@
 /** Follows a node's best chain by polling: tells a listener of blocks and reorganisations in order, and of the mempool as a hint. */
-import type { ChainListener } from "../../../core/ports/chain.ts";
+import type { BlockEvent, ChainListener } from "../../../core/ports/chain.ts";
 import type { Crypto } from "../../../core/ports/crypto.ts";
 import { blockHeight } from "../../../core/primitives/brands.ts";
 import { fromHex } from "../../../core/primitives/bytes.ts";
-import { scanBlock, scanTransaction } from "./block-scan.ts";
+import { type ScannedBlock, scanBlock, scanTransaction } from "./block-scan.ts";
 import { confirmedAt } from "./confirmed.ts";
 import { type BitcoindRpc, RpcError } from "./rpc.ts";
 import { toDisplay } from "./units.ts";
@@ -51,6 +51,20 @@ export class Follower {
     this.#listener = listener;
     this.#nextHeight = fromHeight;
     this.#schedule(0);
+  }
+
+  /** What is watched by now, in blocks of the best chain. */
+  async replay(from: number, to: number, each: (block: BlockEvent) => void): Promise<void> {
+    for (let height = from; height <= to; height++) {
+      const hash = await this.#hashAt(height);
+      if (hash === undefined) return;
+      each(
+        this.#eventOf(
+          scanBlock(fromHex(await this.#rpc.call<string>("getblock", hash, 0))),
+          height,
+        ),
+      );
+    }
   }
 
   async settle(): Promise<void> {
@@ -122,23 +136,26 @@ export class Follower {
     this.#nextHeight--;
     await listener.blockDisconnected(blockHeight(this.#nextHeight));
   }
+
   async #connect(listener: ChainListener, hash: string, tip: string | undefined): Promise<void> {
     const block = scanBlock(fromHex(await this.#rpc.call<string>("getblock", hash, 0)));
     const previous = toDisplay(block.header.subarray(4, 36));
     if (tip !== undefined && previous !== tip) return; // the chain moved between two questions: look again
     const height = this.#nextHeight;
-    const transactions = this.watches
-      .concernedIn(block.transactions)
-      .map((index) => confirmedAt(this.#crypto, block, index, height));
+    const event = this.#eventOf(block, height);
     this.#delivered.push(hash);
     this.#deliveredInAll++;
     if (this.#delivered.length > MAX_REORG_BLOCKS) this.#delivered.shift();
     this.#nextHeight++;
-    await listener.blockConnected({
-      height: blockHeight(height),
-      header: block.header.slice(),
-      transactions,
-    });
+    await listener.blockConnected(event);
+  }
+
+  #eventOf(block: ScannedBlock, height: number): BlockEvent {
+    const transactions = this.watches
+      .concernedIn(block.transactions)
+      .map((index) => confirmedAt(this.#crypto, block, index, height));
+    const txids = this.watches.idsOf(block.transactions);
+    return { height: blockHeight(height), header: block.header.slice(), transactions, txids };
   }
 
   async #hashAt(height: number): Promise<string | undefined> {

@@ -11,6 +11,8 @@ import { BitcoindRpc, RpcUnavailable } from "./rpc.ts";
 export interface RegtestOptions extends ProvisionOptions {
   /** Kept at the end; without it a temporary one is made and removed. */
   readonly dataFolder?: string;
+  /** Where it must be that one, as when a node comes back; a free one unless told. */
+  readonly rpcPort?: number;
   readonly extraArguments?: readonly string[];
 }
 
@@ -23,6 +25,8 @@ export interface RegtestNode {
   connect(): BitcoindRpc;
   /** Stops it cleanly; its temporary folder goes with it. */
   stop(): Promise<void>;
+  /** As a power cut; its folder stays. */
+  kill(): Promise<void>;
 }
 
 const START_TIMEOUT_MS = 60_000;
@@ -37,7 +41,7 @@ export async function startRegtest(options: RegtestOptions = {}): Promise<Regtes
   const dataFolder = options.dataFolder ?? (await mkdtemp(join(tmpdir(), "picobolt-regtest-")));
   await mkdir(dataFolder, { recursive: true });
   for (let attempt = 1; ; attempt++) {
-    const port = await freePort();
+    const port = options.rpcPort ?? (await freePort());
     const words = [
       ...nodeArguments(dataFolder, port),
       ...policy,
@@ -187,14 +191,15 @@ function handle(
       stopped ??= stop();
       return stopped;
     },
+    kill: () => end(child.process, "SIGKILL"),
   };
 }
 
 /** SIGTERM lets bitcoind write its state; it is killed only where it does not end. */
-async function end(child: ChildProcess): Promise<void> {
+async function end(child: ChildProcess, signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
   if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
     const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-    child.kill("SIGTERM");
+    child.kill(signal);
     const timer = setTimeout(() => child.kill("SIGKILL"), STOP_TIMEOUT_MS);
     await gone;
     clearTimeout(timer);

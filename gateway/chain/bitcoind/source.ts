@@ -1,23 +1,27 @@
 /** A Bitcoin node as ChainSource: blocks by polling, filtered for what is watched, with their merkle branches; broadcasts and fee estimates. */
 import type {
+  BlockEvent,
   BroadcastResult,
   ChainListener,
   ChainSource,
   ConfirmedTransaction,
   FeeUrgency,
   Outpoint,
+  UnspentOutput,
 } from "../../../core/ports/chain.ts";
 import type { Crypto } from "../../../core/ports/crypto.ts";
 import { type BlockHeight, blockHeight, type Txid } from "../../../core/primitives/brands.ts";
 import { equal, fromHex } from "../../../core/primitives/bytes.ts";
 import { chooseCrypto } from "../../crypto/choose.ts";
-import { type ScannedBlock, scanBlock } from "./block-scan.ts";
 import { broadcastPackage, broadcastTransaction } from "./broadcast.ts";
 import { confirmedAt } from "./confirmed.ts";
 import { feeratePerKw } from "./feerate.ts";
 import { Follower } from "./follower.ts";
+import { RecentBlocks } from "./recent-blocks.ts";
 import { type BitcoindRpc, RpcError } from "./rpc.ts";
+import { TransactionSearch } from "./transaction-search.ts";
 import { hashFromDisplay, toDisplay } from "./units.ts";
+import { unspentOutput } from "./unspent.ts";
 
 export interface SourceOptions {
   readonly pollMs?: number;
@@ -30,15 +34,13 @@ export interface SourceOptions {
   readonly crypto?: Crypto;
 }
 
-/** How far back a transaction is looked for by its txid alone. */
-export const SEARCH_BLOCKS = 144;
-const RPC_MISC_ERROR = -8;
-
 export class BitcoindSource implements ChainSource {
   readonly #rpc: BitcoindRpc;
   readonly #options: SourceOptions;
   readonly #crypto: Crypto;
   readonly #follower: Follower;
+  readonly #search: TransactionSearch;
+  readonly #blocks: RecentBlocks;
 
   private constructor(
     rpc: BitcoindRpc,
@@ -50,6 +52,8 @@ export class BitcoindSource implements ChainSource {
     this.#options = options;
     this.#crypto = options.crypto ?? chooseCrypto();
     this.#follower = new Follower(rpc, this.#crypto, options);
+    this.#search = new TransactionSearch(rpc);
+    this.#blocks = new RecentBlocks(rpc);
   }
 
   /** Asks the node who it is; throws RpcUnavailable where it does not answer. The source owns the connection. */
@@ -65,12 +69,23 @@ export class BitcoindSource implements ChainSource {
     this.#follower.start(listener, fromHeight);
   }
 
+  replay(
+    { from, to }: { readonly from: BlockHeight; readonly to: BlockHeight },
+    each: (block: BlockEvent) => void,
+  ): Promise<void> {
+    return this.#follower.replay(from, to, each);
+  }
+
   watchOutpoint(outpoint: Outpoint): void {
     this.#follower.watches.outpoint(outpoint);
   }
 
   watchScript(script: Uint8Array): void {
     this.#follower.watches.script(script);
+  }
+
+  watchTransactions(concerns: (txid: Uint8Array) => boolean): void {
+    this.#follower.watches.transactions.push(concerns);
   }
 
   async tip(): Promise<{ height: BlockHeight; hash: Uint8Array }> {
@@ -101,15 +116,14 @@ export class BitcoindSource implements ChainSource {
   /** Without `atHeight` it is looked for with the node's index, where it has one, and in the last SEARCH_BLOCKS blocks. */
   async transaction(id: Txid, atHeight?: BlockHeight): Promise<ConfirmedTransaction | undefined> {
     if (atHeight !== undefined) return this.#inBlock(id, atHeight);
-    const known = await this.#indexedHeight(id);
-    if (known !== undefined) return this.#inBlock(id, known);
-    const { height } = await this.tip();
-    for (let at = height as number; at >= Math.max(0, height - SEARCH_BLOCKS); at--) {
-      const hash = await this.#rpc.call<string>("getblockhash", at);
-      const block = await this.#rpc.call<{ tx: string[] }>("getblock", hash, 1);
-      if (block.tx.includes(toDisplay(id))) return this.#inBlock(id, at);
-    }
-    return undefined;
+    const indexed = await this.#indexed(id);
+    if (indexed === "unconfirmed") return undefined;
+    const height = indexed ?? (await this.#search.height(toDisplay(id)));
+    return height === undefined ? undefined : this.#inBlock(id, height);
+  }
+
+  unspentOutput(outpoint: Outpoint): Promise<UnspentOutput | undefined> {
+    return unspentOutput(this.#rpc, outpoint);
   }
 
   feeratePerKw(urgency: FeeUrgency): Promise<number> {
@@ -135,26 +149,21 @@ export class BitcoindSource implements ChainSource {
   }
 
   async #inBlock(id: Txid, height: number): Promise<ConfirmedTransaction | undefined> {
-    let block: ScannedBlock;
-    try {
-      const hash = await this.#rpc.call<string>("getblockhash", height);
-      block = scanBlock(fromHex(await this.#rpc.call<string>("getblock", hash, 0)));
-    } catch (error) {
-      if (error instanceof RpcError && error.code === RPC_MISC_ERROR) return undefined; // no such height
-      throw error;
-    }
+    const block = await this.#blocks.at(height);
+    if (!block) return undefined;
     const index = block.transactions.findIndex((tx) => equal(tx.txid, id));
     return index < 0 ? undefined : confirmedAt(this.#crypto, block, index, height);
   }
 
-  async #indexedHeight(id: Txid): Promise<number | undefined> {
+  /** Its height, or that it waits in the mempool; undefined where the node cannot say. */
+  async #indexed(id: Txid): Promise<number | "unconfirmed" | undefined> {
     try {
       const found = await this.#rpc.call<{ blockhash?: string; confirmations?: number }>(
         "getrawtransaction",
         toDisplay(id),
         1,
       );
-      if (found.blockhash === undefined || (found.confirmations ?? 0) < 1) return undefined;
+      if (found.blockhash === undefined || (found.confirmations ?? 0) < 1) return "unconfirmed";
       const header = await this.#rpc.call<{ height: number }>("getblockheader", found.blockhash);
       return header.height;
     } catch (error) {

@@ -4,6 +4,7 @@
  */
 import { encodePsbt } from "../../../core/chain/monitor/psbt.ts";
 import type { Outpoint, TxOutput } from "../../../core/ports/chain.ts";
+import { satoshi } from "../../../core/primitives/brands.ts";
 import { fromHex, toHex } from "../../../core/primitives/bytes.ts";
 import {
   parseTransaction,
@@ -12,7 +13,7 @@ import {
 } from "../../../core/transactions/transaction.ts";
 import type { WalletCoin } from "../fee-payer.ts";
 import type { BitcoindRpc, WalletRpc } from "./rpc.ts";
-import { btcFromSatoshi, txidFromDisplay } from "./units.ts";
+import { btcFromSatoshi, toDisplay, txidFromDisplay } from "./units.ts";
 
 export interface FundingTerms {
   /** Satoshi per virtual byte, as the RPC wants it. */
@@ -55,6 +56,39 @@ export async function fundPsbt(
   const { tx } = await node.call<DecodedPsbt>("decodepsbt", psbt);
   const outpoints = tx.vin.map(({ txid, vout }) => ({ txid: txidFromDisplay(txid), vout }));
   return { psbt, outpoints };
+}
+
+export interface SendAllTerms {
+  readonly outpoints: readonly Outpoint[];
+  /** Stays with the wallet. */
+  readonly kept: TxOutput | undefined;
+  /** Gets the rest. */
+  readonly script: Uint8Array;
+  /** Satoshi per virtual byte, as the RPC wants it. */
+  readonly feeRate: string;
+}
+
+/** A transaction that spends these coins whole; they are set aside by the node, and it is not sent. */
+export async function sendAllPsbt(
+  node: BitcoindRpc,
+  wallet: WalletRpc,
+  { outpoints, kept, script, feeRate }: SendAllTerms,
+): Promise<Transaction> {
+  const rest = { script, amount: satoshi(0) };
+  const [to, own] = await addressesOf(node, kept ? [rest, kept] : [rest]);
+  const recipients = kept ? [to, { [own as string]: btcFromSatoshi(kept.amount) }] : [to];
+  const inputs = outpoints.map(({ txid, vout }) => ({ txid: toDisplay(txid), vout }));
+  const options = { add_to_wallet: false, inputs, lock_unspents: true, replaceable: true };
+  const made = await wallet.call<{ hex?: string; complete: boolean }>(
+    "sendall",
+    recipients,
+    null,
+    "unset",
+    feeRate,
+    options,
+  );
+  if (!made.complete || made.hex === undefined) throw notSigned();
+  return parseTransaction(fromHex(made.hex));
 }
 
 /** The whole transaction, where every coin in it is the wallet's. */

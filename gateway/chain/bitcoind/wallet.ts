@@ -9,10 +9,11 @@ import {
 } from "../../../core/transactions/transaction.ts";
 import { addFee, type CoinSource, fundChild, type WalletCoin } from "../fee-payer.ts";
 import { InsufficientFunds } from "../insufficient-funds.ts";
+import type { SweepRequest, SweepWallet } from "../sweep-wallet.ts";
 import { scanTransaction } from "./block-scan.ts";
 import { type BitcoindRpc, RpcError, type WalletRpc } from "./rpc.ts";
-import { satoshiFromBtc, satPerVb, toDisplay } from "./units.ts";
-import { type FundedPsbt, fundPsbt, signCoins, signPsbt } from "./wallet-psbt.ts";
+import { satoshiFromBtc, satPerVb, toDisplay, txidFromDisplay } from "./units.ts";
+import { type FundedPsbt, fundPsbt, sendAllPsbt, signCoins, signPsbt } from "./wallet-psbt.ts";
 
 export interface WalletOptions {
   /** Confirmations that coins need before they fund a channel; unconfirmed ones could take the channel with them. */
@@ -27,7 +28,7 @@ const RPC_WALLET_ALREADY_LOADED = -35;
 /** Below it the wallet refuses to fund (1 sat per virtual byte). */
 const MIN_PER_KW = 250;
 
-export class BitcoindWallet implements ChainWallet {
+export class BitcoindWallet implements ChainWallet, SweepWallet {
   readonly #node: BitcoindRpc;
   readonly #rpc: WalletRpc;
   readonly #minConfirmations: number;
@@ -35,7 +36,7 @@ export class BitcoindWallet implements ChainWallet {
 
   private constructor(node: BitcoindRpc, name: string, options: WalletOptions) {
     this.#node = node;
-    this.#rpc = node.wallet(name);
+    this.#rpc = loadedAgain(node, name);
     this.#minConfirmations = options.minConfirmations ?? 1;
     this.#coins = {
       select: (amount, feeratePerKw) => this.#select(amount, feeratePerKw),
@@ -53,11 +54,10 @@ export class BitcoindWallet implements ChainWallet {
     options: WalletOptions = {},
   ): Promise<BitcoindWallet> {
     try {
-      await node.call("loadwallet", name);
+      await load(node, name);
     } catch (error) {
-      if (!(error instanceof RpcError)) throw error;
-      if (error.code === RPC_WALLET_NOT_FOUND) await node.call("createwallet", name);
-      else if (!isLoaded(error)) throw error;
+      if (!(error instanceof RpcError) || error.code !== RPC_WALLET_NOT_FOUND) throw error;
+      await node.call("createwallet", name);
     }
     return new BitcoindWallet(node, name, options);
   }
@@ -76,6 +76,40 @@ export class BitcoindWallet implements ChainWallet {
 
   async freeCoins(): Promise<number> {
     return (await this.#rpc.call<unknown[]>("listunspent", this.#minConfirmations)).length;
+  }
+
+  async coins(): Promise<readonly WalletCoin[]> {
+    const found = await this.#rpc.call<ListedCoin[]>("listunspent", this.#minConfirmations);
+    return found
+      .filter(({ spendable }) => spendable)
+      .map(({ txid, vout, amount, scriptPubKey }) => ({
+        outpoint: { txid: txidFromDisplay(txid), vout },
+        output: { script: fromHex(scriptPubKey), amount: satoshiFromBtc(amount) },
+      }));
+  }
+
+  async sendAll({ coins, keep, script, feeratePerKw }: SweepRequest): Promise<Uint8Array> {
+    const kept = keep > 0 ? { script: await this.newScript(), amount: keep } : undefined;
+    const feeRate = satPerVb(Math.max(feeratePerKw, MIN_PER_KW));
+    const outpoints = coins.map(({ outpoint }) => outpoint);
+    try {
+      const raw = await sendAllPsbt(this.#node, this.#rpc, { outpoints, kept, script, feeRate });
+      return serializeTransaction(raw);
+    } catch (error) {
+      await this.#unlock(outpoints);
+      if (error instanceof RpcError && isTooLittle(error)) {
+        throw new InsufficientFunds(`the node's wallet: ${error.reason}`);
+      }
+      throw error;
+    }
+  }
+
+  async resign(raw: Uint8Array, outputs: readonly TxOutput[]): Promise<Uint8Array> {
+    const transaction = { ...parseTransaction(raw), outputs };
+    const coins: WalletCoin[] = [];
+    for (const { outpoint } of transaction.inputs) coins.push(await this.#wanted(outpoint));
+    const spent = coins.map(({ output }) => output);
+    return serializeTransaction(await signCoins(this.#node, this.#rpc, transaction, coins, spent));
   }
 
   async fund(outputs: readonly TxOutput[], feeratePerKw: number): Promise<Uint8Array> {
@@ -164,6 +198,47 @@ export class BitcoindWallet implements ChainWallet {
     const both = ours.filter((o) => locked.some((l) => l.txid === o.txid && l.vout === o.vout));
     if (both.length > 0) await this.#rpc.call("lockunspent", true, both);
   }
+}
+
+interface ListedCoin {
+  readonly txid: string;
+  readonly vout: number;
+  readonly amount: number;
+  readonly scriptPubKey: string;
+  readonly spendable: boolean;
+}
+
+/** The words of `sendall` where what is left after the fee is nothing, or dust. */
+function isTooLittle(error: RpcError): boolean {
+  return isInsufficient(error) || /dust|low for|too large|bigger than/i.test(error.reason);
+}
+
+async function load(node: BitcoindRpc, name: string): Promise<void> {
+  try {
+    await node.call("loadwallet", name);
+  } catch (error) {
+    if (!(error instanceof RpcError) || !isLoaded(error)) throw error;
+  }
+}
+
+/** A node that was restarted has no wallet loaded: ours is, before what was asked is asked again. */
+function loadedAgain(node: BitcoindRpc, name: string): WalletRpc {
+  const rpc = node.wallet(name);
+  let loading: Promise<void> | undefined;
+  return {
+    call: async <T>(method: string, ...parameters: readonly unknown[]) => {
+      try {
+        return await rpc.call<T>(method, ...parameters);
+      } catch (error) {
+        if (!(error instanceof RpcError) || error.code !== RPC_WALLET_NOT_FOUND) throw error;
+        loading ??= load(node, name).finally(() => {
+          loading = undefined;
+        });
+        await loading;
+        return rpc.call<T>(method, ...parameters);
+      }
+    },
+  };
 }
 
 function isLoaded(error: RpcError): boolean {

@@ -9,6 +9,8 @@ export const MAX_WATCHES = 1_000_000;
 export class Watches {
   readonly outpoints = new Set<string>();
   readonly scripts = new Set<string>();
+  /** A watchtower knows neither: it looks at every txid. */
+  readonly transactions: ((txid: Uint8Array) => boolean)[] = [];
 
   get size(): number {
     return this.outpoints.size + this.scripts.size;
@@ -25,7 +27,8 @@ export class Watches {
   concerns(transaction: BlockTransaction): boolean {
     return (
       transaction.spends.some((key) => this.outpoints.has(key)) ||
-      transaction.scripts.some((script) => this.scripts.has(script))
+      transaction.scripts.some((script) => this.scripts.has(script)) ||
+      this.transactions.some((concerns) => concerns(transaction.txid))
     );
   }
 
@@ -41,6 +44,11 @@ export class Watches {
       });
     });
     return indices;
+  }
+
+  /** Of all of them, for whoever looks at every one. */
+  idsOf(transactions: readonly BlockTransaction[]): readonly Uint8Array[] | undefined {
+    return this.transactions.length > 0 ? transactions.map(({ txid }) => txid) : undefined;
   }
 
   #add(set: Set<string>, key: string): void {

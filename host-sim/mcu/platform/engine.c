@@ -4,14 +4,14 @@
 
 extern void picobolt_install_crypto(txMachine *the);
 
-/* Slots have 16 bytes. A node with peers needs 768 slots of stack (host-sim/xs/narrow-stack.ts). */
+/* Slots have 16 bytes; as many as the manifests give (manifests/base.json). */
 #ifndef MCU_STACK_SLOTS
-#define MCU_STACK_SLOTS 768
+#define MCU_STACK_SLOTS 1024
 #endif
 const txCreation mcu_creation = {
-    .initialChunkSize = 40960,
-    .incrementalChunkSize = 8192,
-    .initialHeapCount = 2560,
+    .initialChunkSize = 32768,
+    .incrementalChunkSize = 4096,
+    .initialHeapCount = 4608,
     .incrementalHeapCount = 256,
     .stackCount = MCU_STACK_SLOTS,
     .initialKeyCount = 32,

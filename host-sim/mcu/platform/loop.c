@@ -1,13 +1,17 @@
-/* The device's life: a clone of the frozen machine, then bytes and ticks, and sleep where there is nothing to do. */
+/* The device's life: a clone of the frozen machine, then bytes and ticks, work ahead, and sleep where there is nothing to do. */
 #include "engine.h"
 #include "mcu.h"
 
 #define RECEIVED_BYTES 1024
 #define TICK_MS 20
+#define PAUSE_US 1000
+/* Some characters of a fast line. */
+#define LINE_REST_US 250
 
-/* Calls a method of what `picoboltMcu.start` returned, with one argument on the stack. */
-static void call(txMachine *the, txSlot *device, const char *name, const uint8_t *bytes,
+/* Calls a method of what `picoboltMcu.start` returned, with bytes, a number or nothing; whether it says true. */
+static bool call(txMachine *the, txSlot *device, const char *name, const uint8_t *bytes,
                  int number) {
+  bool says = false;
   fxBeginHost(the);
   mxTry(the) {
     mxOverflow(-4);
@@ -22,6 +26,7 @@ static void call(txMachine *the, txSlot *device, const char *name, const uint8_t
       fxInteger(the, --the->stack, number);
     }
     fxRunCount(the, 1);
+    says = the->stack->kind == XS_BOOLEAN_KIND && the->stack->value.boolean;
     mxPop();
   }
   mxCatch(the) {
@@ -32,6 +37,31 @@ static void call(txMachine *the, txSlot *device, const char *name, const uint8_t
   }
   fxEndHost(the);
   engine_run_jobs(the);
+  return says;
+}
+
+/* Everything until the line rests, as drivers of UARTs hand it over; at rest the core sleeps. */
+static int receive(uint8_t *bytes) {
+  int count = 0, before;
+  do {
+    before = count;
+    uint64_t begun = mcu_instructions();
+    while (count < RECEIVED_BYTES && uart_has()) bytes[count++] = (uint8_t)uart_get();
+    if (count == before) break;
+    mcu_figures.busy_instructions += mcu_instructions() - begun;
+    mcu_sleep(LINE_REST_US);
+  } while (count < RECEIVED_BYTES);
+  return count;
+}
+
+/* Work ahead, a piece at a time; in the end what it and the work before it left is collected. */
+static bool work_ahead(txMachine *the, txSlot *device) {
+  uint64_t begun = mcu_instructions();
+  bool is_more = call(the, device, "idle", NULL, 0);
+  if (!is_more) fxCollectGarbage(the);
+  mcu_figures.idle_instructions += mcu_instructions() - begun;
+  engine_figures(the);
+  return is_more;
 }
 
 /* Leaves the device on the machine's stack for as long as it runs. */
@@ -56,6 +86,7 @@ int main(void) {
   static uint8_t received[RECEIVED_BYTES];
   txMachine *the = fxCloneMachine((txCreation *)&mcu_creation, image_root(), "device", NULL);
   if (!the) mcu_exit(1);
+  the->fixed = image_root()->fixed;
   fxBeginHost(the);
   uint64_t begun = mcu_instructions();
   start(the);
@@ -63,23 +94,26 @@ int main(void) {
   engine_run_jobs(the);
   mcu_figures.busy_instructions += mcu_instructions() - begun;
   engine_figures(the);
+  bool is_work_left = false;
   for (uint32_t ticked = mcu_milliseconds();;) {
+    int count = receive(received);
     begun = mcu_instructions();
-    int count = 0;
-    while (count < RECEIVED_BYTES && uart_has()) received[count++] = (uint8_t)uart_get();
     if (count > 0) call(the, device, "onBytes", received, count);
     uint32_t now = mcu_milliseconds();
-    bool isTick = now - ticked >= TICK_MS;
-    if (isTick) {
+    bool is_tick = now - ticked >= TICK_MS;
+    if (is_tick) {
       ticked = now;
       call(the, device, "tick", NULL, (int)now);
     }
-    if (count > 0 || isTick) {
+    if (count > 0 || is_tick) {
       mcu_figures.busy_instructions += mcu_instructions() - begun;
       /* The counting is not the device's work. */
       engine_figures(the);
+      is_work_left = is_work_left || count > 0;
+    } else if (is_work_left) {
+      is_work_left = work_ahead(the, device);
     } else {
-      mcu_sleep();
+      mcu_sleep(PAUSE_US);
     }
   }
 }

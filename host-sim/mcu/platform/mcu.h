@@ -7,7 +7,6 @@
 #include <stdint.h>
 
 /* First flash bank: code at its start, the frozen machine behind it. */
-#define ROM_ADDRESS 0x20400000u
 /* Second flash bank: what the device writes. */
 #define NOR_ADDRESS 0x22000000u
 #define NOR_SECTOR_BYTES 4096u
@@ -49,6 +48,7 @@ typedef struct {
   uint32_t static_bytes, flash_steps;
   uint64_t busy_instructions;
   uint32_t received_bytes, sent_bytes, collections, restarts;
+  uint64_t idle_instructions;
 } Figures;
 extern volatile Figures mcu_figures;
 #define FIGURES_MAGIC 0x50464947u
@@ -62,7 +62,7 @@ int uart_get(void);
 uint64_t mcu_ticks(void); /* 10 MHz */
 uint32_t mcu_milliseconds(void);
 uint64_t mcu_instructions(void);
-void mcu_sleep(void);
+void mcu_sleep(uint32_t microseconds);
 size_t mcu_stack_peak(void);
 void mcu_exit(int status) __attribute__((noreturn));
 void mcu_reset(int reason) __attribute__((noreturn));

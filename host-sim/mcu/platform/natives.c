@@ -15,22 +15,22 @@ static uint32_t offset_of(xsMachine *the, xsSlot *slot, uint32_t length) {
   return (uint32_t)offset;
 }
 
-static void native_print(xsMachine *the) { mcu_print(xsmcToString(xsArg(0))); }
+void native_print(xsMachine *the) { mcu_print(xsmcToString(xsArg(0))); }
 
-static void native_uartWrite(xsMachine *the) {
+void native_uartWrite(xsMachine *the) {
   void *bytes;
   xsUnsignedValue length;
   xsmcGetBufferReadable(xsArg(0), &bytes, &length);
   for (xsUnsignedValue i = 0; i < length; i++) uart_put(((uint8_t *)bytes)[i]);
 }
 
-static void native_flashRead(xsMachine *the) {
+void native_flashRead(xsMachine *the) {
   uint32_t length = (uint32_t)xsmcToInteger(xsArg(1));
   uint32_t offset = offset_of(the, &xsArg(0), length);
   xsmcSetArrayBuffer(xsResult, (void *)(NOR_ADDRESS + offset), (int)length);
 }
 
-static void native_flashProgram(xsMachine *the) {
+void native_flashProgram(xsMachine *the) {
   void *bytes;
   xsUnsignedValue length;
   xsmcGetBufferReadable(xsArg(1), &bytes, &length);
@@ -38,7 +38,7 @@ static void native_flashProgram(xsMachine *the) {
   if (!nor_program(offset, bytes, length)) xsUnknownError("the flash has to be erased first");
 }
 
-static void native_flashErase(xsMachine *the) {
+void native_flashErase(xsMachine *the) {
   int sector = xsmcToInteger(xsArg(0));
   if (sector < 0 || (uint32_t)sector >= NOR_BYTES / NOR_SECTOR_BYTES) {
     xsRangeError("there is no sector %d", sector);
@@ -46,13 +46,13 @@ static void native_flashErase(xsMachine *the) {
   nor_erase((uint32_t)sector);
 }
 
-static void native_flashIsErased(xsMachine *the) {
+void native_flashIsErased(xsMachine *the) {
   uint32_t length = (uint32_t)xsmcToInteger(xsArg(1));
   uint32_t offset = offset_of(the, &xsArg(0), length);
   xsmcSetBoolean(xsResult, nor_is_erased(offset, length));
 }
 
-static void native_flashHolds(xsMachine *the) {
+void native_flashHolds(xsMachine *the) {
   void *bytes;
   xsUnsignedValue length;
   xsmcGetBufferReadable(xsArg(1), &bytes, &length);
@@ -60,28 +60,51 @@ static void native_flashHolds(xsMachine *the) {
   xsmcSetBoolean(xsResult, memcmp((const void *)(NOR_ADDRESS + offset), bytes, length) == 0);
 }
 
-static void native_nowMs(xsMachine *the) { xsmcSetInteger(xsResult, (int)mcu_milliseconds()); }
+/* CRC-32 of Ethernet, half a byte at a time; going on from the checksum of the bytes before (core/primitives/crc32.ts). */
+static uint32_t crc32(const uint8_t *bytes, uint32_t length, uint32_t previous) {
+  static const uint32_t table[16] = {0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac,
+                                     0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
+                                     0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
+                                     0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
+  uint32_t crc = ~previous;
+  for (; length > 0; length--) {
+    crc ^= *bytes++;
+    crc = table[crc & 15] ^ crc >> 4;
+    crc = table[crc & 15] ^ crc >> 4;
+  }
+  return ~crc;
+}
 
-static void native_settings(xsMachine *the) {
+void native_crc32(xsMachine *the) {
+  void *bytes;
+  xsUnsignedValue length;
+  xsmcGetBufferReadable(xsArg(0), &bytes, &length);
+  uint32_t previous = (uint32_t)xsmcToNumber(xsArg(1));
+  xsmcSetNumber(xsResult, crc32(bytes, length, previous));
+}
+
+void native_nowMs(xsMachine *the) { xsmcSetInteger(xsResult, (int)mcu_milliseconds()); }
+
+void native_settings(xsMachine *the) {
   const Straps *straps = mcu_straps();
   bool isSet = straps->magic == STRAPS_MAGIC && straps->settings_length <= sizeof straps->settings;
   xsmcSetArrayBuffer(xsResult, (void *)straps->settings, isSet ? (int)straps->settings_length : 0);
 }
 
-static void native_resetReason(xsMachine *the) { xsmcSetInteger(xsResult, mcu_reset_reason()); }
+void native_resetReason(xsMachine *the) { xsmcSetInteger(xsResult, mcu_reset_reason()); }
 
-static void native_restart(xsMachine *the) { mcu_reset(RESET_RESTART); }
+void native_restart(xsMachine *the) { mcu_reset(RESET_RESTART); }
 
-static void native_heapBytes(xsMachine *the) {
+void native_heapBytes(xsMachine *the) {
   xsmcSetInteger(xsResult, (int)mcu_figures.heap_bytes);
 }
 
-static void native_retainedRead(xsMachine *the) {
+void native_retainedRead(xsMachine *the) {
   uint8_t bytes[1024];
   xsmcSetArrayBuffer(xsResult, bytes, (int)retained_read(bytes));
 }
 
-static void native_retainedWrite(xsMachine *the) {
+void native_retainedWrite(xsMachine *the) {
   void *bytes;
   xsUnsignedValue length;
   xsmcGetBufferReadable(xsArg(0), &bytes, &length);
@@ -96,6 +119,7 @@ static void native_retainedWrite(xsMachine *the) {
   ONE(flashErase, 1)         \
   ONE(flashIsErased, 2)      \
   ONE(flashHolds, 2)         \
+  ONE(crc32, 2)              \
   ONE(nowMs, 0)              \
   ONE(settings, 0)           \
   ONE(resetReason, 0)        \

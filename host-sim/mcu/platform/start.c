@@ -13,6 +13,7 @@
 #define TEST_FAIL 0x3333u
 #define CLINT_TIME ((volatile uint32_t *)0x0200bff8)
 #define CLINT_COMPARE ((volatile uint32_t *)0x02004000)
+#define TICKS_PER_US 10u
 #define TICKS_PER_MS 10000u
 #define CSR(instruction) ".option push\n.option arch,+zicsr\n" instruction "\n.option pop"
 /* `-icount shift=3`: the counters tell virtual nanoseconds, eight for each instruction. */
@@ -89,9 +90,9 @@ uint64_t mcu_instructions(void) {
   return ((uint64_t)high << 32 | low) / NS_PER_INSTRUCTION;
 }
 
-/* Until the next millisecond: the core stands still and costs its host nothing. */
-void mcu_sleep(void) {
-  uint64_t until = mcu_ticks() + TICKS_PER_MS;
+/* The core stands still and costs its host nothing. */
+void mcu_sleep(uint32_t microseconds) {
+  uint64_t until = mcu_ticks() + (uint64_t)microseconds * TICKS_PER_US;
   CLINT_COMPARE[1] = 0xffffffffu;
   CLINT_COMPARE[0] = (uint32_t)until;
   CLINT_COMPARE[1] = (uint32_t)(until >> 32);

@@ -40,6 +40,7 @@ typedef struct timeval c_timeval;
 #endif
 #define mxMachinePlatform \
   int promiseJobs;        \
+  struct sxSlot *fixed;   \
   void *host;             \
   void *waiterCondition;  \
   void *waiterData;       \

@@ -1,0 +1,59 @@
+/** The command as an operator types it, against gateways that run: it finds the one of the data folder by itself. */
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { picobolt } from "../../cli/run-picobolt.ts";
+import { ApiLab } from "./api-lab.ts";
+
+let alice: ApiLab;
+let bob: ApiLab;
+
+beforeAll(async () => {
+  alice = await ApiLab.start({ settings: { "api.tls": "auto" } });
+  bob = await ApiLab.start({ lab: alice.lab });
+});
+afterAll(async () => {
+  await Promise.all([alice.stop(), bob.stop()]);
+});
+
+const run = (lab: ApiLab, ...words: string[]) =>
+  picobolt([...words, "--gateway", lab.folder, "--json"]);
+
+test("connects, opens, and pays an invoice; each answer is the API's own", async () => {
+  const port = bob.service.peers?.port;
+  const address = `${bob.service.nodeId}@127.0.0.1:${port}`;
+  expect(await run(alice, "peer", "connect", address)).toMatchObject({
+    code: 0,
+    last: { connected: true },
+  });
+  const opened = await run(alice, "channel", "open", bob.service.nodeId, "400000", "--key", "one");
+  expect(opened).toMatchObject({ code: 0, last: { capacity_sat: 400_000 } });
+  await expect.poll(() => alice.lab.mempool()).toHaveLength(1);
+  await alice.lab.mine(3);
+  const made = await run(bob, "invoice", "create", "2500", "--memo", "tea");
+  expect(made).toMatchObject({ code: 0, last: { amount_msat: 2_500_000, memo: "tea" } });
+  const paid = await run(alice, "payment", "send", String(made.last.invoice));
+  expect(paid).toMatchObject({ code: 0, last: { status: "succeeded" } });
+  const [listed, awaited, channels] = await Promise.all([
+    run(alice, "payment", "list", "--kind", "sent"),
+    run(bob, "invoice", "wait", String(made.last.payment_hash)),
+    run(alice, "channel", "list"),
+  ]);
+  expect(listed.last).toMatchObject({ totals: { count: 1, amount_msat: 2_500_000 } });
+  expect(awaited.last).toMatchObject({ state: "paid" });
+  const { channel_id } = opened.last;
+  expect(channels.json).toMatchObject([{ channels: [{ state: "normal", channel_id }] }]);
+});
+
+test("says exactly why not: no gateway, a wrong word, a macaroon that may not", async () => {
+  const macaroon = join(alice.folder, "readonly.macaroon");
+  const [nobody, wrong, forbidden] = await Promise.all([
+    picobolt(["node", "info", "--gateway", "/nowhere", "--json"]),
+    run(alice, "wallet", "withdraw", "bcrt1qxyz", "some"),
+    run(alice, "wallet", "address", "--macaroon", macaroon),
+  ]);
+  expect(nobody).toMatchObject({ code: 3 });
+  expect(nobody.stderr).toContain("no gateway runs on /nowhere");
+  expect(wrong).toMatchObject({ code: 2 });
+  expect(forbidden).toMatchObject({ code: 4 });
+  expect(forbidden.stderr).toContain("does not permit newAddress");
+});

@@ -1,0 +1,171 @@
+/** A payment in a circle moves what is ours from a full channel to an empty one: for its fee and no more, or not at all. */
+import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { milliSatoshi } from "../../../core/primitives/brands.ts";
+import { forwardFee } from "../../../gateway/payments/forward-policy.ts";
+import { type RebalancePolicy, Rebalancer } from "../../../gateway/settlement/rebalancer.ts";
+import { SqliteJournal } from "../../../gateway/store/sqlite-settlement.ts";
+import { openSqliteStore, type SqliteStore } from "../../../gateway/store/sqlite-store.ts";
+import { type SimLab, startSimLab } from "../../../host-sim/chain/sim-lab.ts";
+import { crypto } from "../../support/node-pair.ts";
+import { type Member, TcpLab, type Terms } from "../routing/tcp-lab.ts";
+
+const terms = (base: number, proportional: number): Terms => ({
+  feeBaseMsat: milliSatoshi(base),
+  feeProportionalMillionths: proportional,
+  cltvExpiryDelta: 34,
+});
+const southTerms = terms(1_000, 100);
+const westTerms = terms(2_000, 50);
+const policy: RebalancePolicy = {
+  abovePercent: 60,
+  minMsat: 10_000_000,
+  maxMsat: 100_000_000,
+  maxFeeMillionths: 1_000,
+  budgetPerDayMsat: 1_000_000,
+};
+const CAPACITY = 1_000_000_000;
+const AMOUNT = 100_000_000;
+const TO_WEST = AMOUNT + forwardFee(westTerms, milliSatoshi(AMOUNT));
+const FEE = TO_WEST + forwardFee(southTerms, milliSatoshi(TO_WEST)) - AMOUNT;
+
+let chain: SimLab;
+let lab: TcpLab;
+let north: Member;
+let south: Member;
+let west: Member;
+let store: SqliteStore;
+let rebalancer: Rebalancer;
+/** The gateway asks for it by this. */
+const circular = {
+  isKnown: (...words: Parameters<Rebalancer["isKnown"]>) => rebalancer.isKnown(...words),
+  isAstray: (...words: Parameters<Rebalancer["isAstray"]>) => rebalancer.isAstray(...words),
+  route: (...words: Parameters<Rebalancer["route"]>) => rebalancer.route(...words),
+};
+
+beforeAll(async () => {
+  store = openSqliteStore(":memory:");
+  rebalancer = fresh();
+  chain = startSimLab(crypto);
+  lab = new TcpLab(chain, "circle");
+  south = await lab.add("south", southTerms);
+  west = await lab.add("west", westTerms);
+  north = await lab.add("north", { ...terms(500, 10), circular });
+  await lab.openChannel(north, south);
+  await lab.openChannel(south, west);
+  await lab.openChannel(north, west);
+  await lab.mine(4);
+  await lab.until("all know all channels and terms", () =>
+    [north, south, west].every(({ routing }) => {
+      const routes = routing.routes();
+      return routes.length === 3 && routes.every(({ ends }) => ends.length === 2);
+    }),
+  );
+  expect((await south.pay(await north.invoice(450_000_000))).status).toBe("succeeded");
+  expect((await north.pay(await west.invoice(450_000_000))).status).toBe("succeeded");
+  await lab.until("it is settled", () => has(950_000_000, 50_000_000));
+}, 60_000);
+beforeEach(async () => {
+  await store?.close();
+  store = openSqliteStore(":memory:");
+  rebalancer = fresh();
+});
+afterAll(async () => {
+  await lab?.close();
+  await chain?.close();
+  await store?.close();
+});
+
+function fresh(change: Partial<RebalancePolicy> = {}): Rebalancer {
+  return new Rebalancer({
+    node: () => north.gateway.node,
+    payments: () => north.bank,
+    router: () => north.routing.router,
+    journal: new SqliteJournal(store),
+    policy: { ...policy, ...change },
+    isGateway: () => true,
+    nowSeconds: () => lab.nowSeconds,
+  });
+}
+
+/** Ours in both channels, and the rest the peers': no HTLC is left in them. */
+function has(ofSouth: number, ofWest: number): boolean {
+  const isWhole = (peer: Member) => {
+    const record = north.gateway.node.record(north.channelWith(peer));
+    const both = record && record.base.toLocalMsat + record.base.toRemoteMsat;
+    return both === CAPACITY;
+  };
+  const isOurs = north.balance(south) === ofSouth && north.balance(west) === ofWest;
+  return isOurs && isWhole(south) && isWhole(west);
+}
+
+const ours = () => north.balance(south) + north.balance(west);
+
+async function ended(): Promise<string> {
+  const journal = new SqliteJournal(store);
+  await lab.until("it ended", () => {
+    for (const { payment, reason } of north.payments) {
+      void rebalancer.paymentEnded(payment, reason);
+    }
+    return journal.list("rebalance", { state: "pending" }).length === 0;
+  });
+  return journal.list("rebalance")[0]?.state ?? "none";
+}
+
+it("says what it would move, over which channels, and what it costs", async () => {
+  expect(await rebalancer.plan()).toMatchObject({
+    outgoing: north.channelWith(south),
+    incoming: north.channelWith(west),
+    amountMsat: AMOUNT,
+    feeMsat: FEE,
+    maxFeeMsat: 100_000,
+    waitsFor: undefined,
+    reason: "95% of the one is ours, and 5% of the other",
+  });
+  const waits = async (change: Partial<RebalancePolicy>) => (await fresh(change).plan())?.waitsFor;
+  expect(await waits({ maxFeeMillionths: 100 })).toBe(`the fee would be ${FEE} msat`);
+  expect(await waits({ budgetPerDayMsat: 99_999 })).toBe("the day's budget is spent");
+  expect(await fresh({ abovePercent: 95 }).plan()).toBeUndefined();
+  expect(await rebalancer.run()).toBeDefined();
+  expect(await rebalancer.plan()).toMatchObject({ waitsFor: "another is under way" });
+  expect(await ended()).toBe("succeeded");
+});
+
+it("moves the amount for that fee, to the millisatoshi", async () => {
+  const before = { south: north.balance(south), west: north.balance(west) };
+  await rebalancer.run();
+  expect(await ended()).toBe("succeeded");
+  await lab.until("it is settled", () => has(before.south - AMOUNT - FEE, before.west + AMOUNT));
+  expect(new SqliteJournal(store).list("rebalance")[0]?.body.feeMsat).toBe(FEE);
+});
+
+it("fails and costs nothing where it comes back by another channel than it was to", async () => {
+  const before = ours();
+  const isAstray = rebalancer.isAstray.bind(rebalancer);
+  rebalancer.isAstray = (hash) => isAstray(hash, north.channelWith(south));
+  await rebalancer.run();
+  expect(await ended()).toBe("failed");
+  await lab.until("nothing is left of it", () => ours() === before);
+  rebalancer.isAstray = isAstray;
+  expect((await rebalancer.plan())?.waitsFor).toContain("it failed within the hour");
+});
+
+it("is taken up again after a crash in its middle, and is not begun twice", async () => {
+  const before = north.balance(west);
+  await west.halt(); // south holds what comes for it
+  // Let it be known as long as it is connected.
+  const held = rebalancer.run();
+  await held;
+  await north.halt();
+  await west.start();
+  rebalancer = fresh();
+  await rebalancer.load();
+  await north.start();
+  await rebalancer.start();
+  await north.dial(south);
+  await west.dial(south);
+  await north.dial(west);
+  const state = await ended();
+  const moved = state === "succeeded" ? AMOUNT : 0;
+  await lab.until("it is settled", () => north.balance(west) === before + moved);
+  expect(new SqliteJournal(store).list("rebalance")).toHaveLength(1);
+});
