@@ -49,6 +49,7 @@ export interface RunnerHost {
   halted(runner: ChannelRunner, cause: unknown): void;
 }
 
+const FULL = "too much waits for this channel: try again";
 const NO_DUPLICATES: CommitOutcome = { duplicateCredits: [] };
 
 export class ChannelRunner {
@@ -183,7 +184,7 @@ export class ChannelRunner {
     if (input.type === "disconnected") this.forgetMessages();
     if (this.queue.length >= MAX_QUEUED_INPUTS && !isVital(input)) {
       if (input.type === "message") this.host.disconnect(this, "too many messages at once");
-      else this.reject(input, "too much waits for this channel: try again");
+      else this.reject(input, FULL);
       return;
     }
     this.queue.push(input);
@@ -283,8 +284,8 @@ export class ChannelRunner {
   /** Keeps what must not be lost with a halted channel; what belonged to the link that halting ended is. */
   private leave(input: Input | undefined): void {
     if (!input || input.type === "tip") return;
-    if (!isVital(input) && this.left.length >= MAX_QUEUED_INPUTS) return;
-    this.left.push(input);
+    if (isVital(input) || this.left.length < MAX_QUEUED_INPUTS) this.left.push(input);
+    else this.reject(input, FULL); // never begun: those that were come first
   }
 
   private work(input: Input): Promise<void> | undefined {

@@ -199,6 +199,25 @@ describe("too much at once", () => {
     }
     expect(refused).toBe("too much waits for this channel: try again");
   });
+
+  test("while the disk refuses: each command is told its fate, the ones that found no place at once", async () => {
+    const { mood, disk } = moodyDisk();
+    const { pair, id } = await open({ diskA: disk });
+    mood.refuses = true;
+    const given = MAX_QUEUED_INPUTS + 10;
+    for (let i = 0; i < given; i++) {
+      pair.a.node.command(id, { type: "push", payments: payment(1_000) });
+    }
+    expect(new Set(pair.a.events("rejected").map(({ reason }) => reason))).toEqual(
+      new Set(["too much waits for this channel: try again"]),
+    );
+    mood.refuses = false;
+    pair.settle();
+    await breath();
+    expect(pair.a.events("rejected").length).toBe(given);
+    pair.reconnect();
+    expect(pair.balances(id)[1]).toBe(0);
+  });
 });
 
 test("a record that this program cannot read is left alone: the peer is told nothing that would make it close", async () => {
