@@ -17,6 +17,7 @@ export class EmbeddedBroker {
   static async start(port = 0): Promise<EmbeddedBroker> {
     const { Aedes: Broker } = await import("aedes"); // most gateways have a broker of their own
     const aedes = await Broker.createBroker();
+    numberAsTheyLeave(aedes);
     const sockets = new Set<Socket>();
     const server = createServer((socket) => {
       sockets.add(socket);
@@ -57,4 +58,20 @@ export class EmbeddedBroker {
     await new Promise<void>((done) => this.server.close(() => done()));
     await new Promise<void>((done) => this.aedes.close(done));
   }
+}
+
+/**
+ * aedes numbers a message when it comes in, and drops whatever reaches a client after a higher number as a repetition. One
+ * that is kept is stored first, meanwhile the next one overtakes it: a device's "online" would be lost before its first frame.
+ */
+function numberAsTheyLeave(aedes: Aedes): void {
+  const inner = aedes as unknown as {
+    counter: number;
+    readonly mq: { emit(packet: { brokerCounter: number }, done: () => void): unknown };
+  };
+  const emit = inner.mq.emit.bind(inner.mq);
+  inner.mq.emit = (packet, done) => {
+    packet.brokerCounter = ++inner.counter;
+    return emit(packet, done);
+  };
 }
