@@ -14,7 +14,7 @@ export interface Controller {
 
 const SOURCE = join(import.meta.dirname, "btvirt-shim.c");
 const CACHE = join(import.meta.dirname, "../../.cache/ble");
-const READY_MS = 10_000;
+const READY_MS = 30_000;
 
 /** What to do where this machine has no virtual radio; undefined: it has one. */
 export function whyNoVirtualRadio(): string | undefined {

@@ -14,9 +14,9 @@ export function hasSocat(): boolean {
   return spawnSync("socat", ["-V"], { stdio: "ignore" }).status === 0;
 }
 
-const READY_TIMEOUT_MS = 5000;
+const READY_TIMEOUT_MS = 30_000;
 /** Never needed, unless socat hangs. */
-const DRAIN_MS = 1000;
+const DRAIN_MS = 10_000;
 const NOISE_BYTES = 16;
 
 /** One end of a wire that we are: bytes in by `onBytes`, out by `socket`. */

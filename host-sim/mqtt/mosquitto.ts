@@ -16,7 +16,7 @@ export interface MosquittoOptions {
   readonly passwords?: Readonly<Record<string, string>>;
 }
 
-const READY_MS = 5_000;
+const READY_MS = 30_000;
 const PORT_ATTEMPTS = 3;
 /** Debian keeps it where only root's PATH leads. */
 const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
@@ -83,12 +83,13 @@ class Mosquitto implements Broker {
     child.stderr.on("data", (bytes: Buffer) => {
       this.said = (this.said + bytes.toString()).slice(-4000);
     });
+    const failed = () => new Error(`mosquitto does not listen on port ${this.port}: ${this.said}`);
     for (const until = Date.now() + READY_MS; !(await answers(this.port)); ) {
-      if (child.exitCode !== null || Date.now() > until) {
-        throw new Error(`mosquitto does not listen on port ${this.port}: ${this.said}`);
-      }
+      if (child.exitCode !== null || Date.now() > until) throw failed();
       await new Promise((wake) => setTimeout(wake, 10));
     }
+    // Else another one answers, which took the port between our look and mosquitto's.
+    if (child.exitCode !== null) throw failed();
   }
 
   async kill(): Promise<void> {

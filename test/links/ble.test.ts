@@ -45,7 +45,7 @@ describe("a customer and a machine", () => {
     const lab = await startLab({ mtu: 23 });
     await lab.resumed();
     await lab.pay(AMOUNT_MSAT);
-    expect(lab.paid).toBe(AMOUNT_MSAT);
+    await lab.until(() => lab.paid === AMOUNT_MSAT);
     expect(Math.max(...lab.passed.map(({ bytes }) => bytes))).toBe(20);
   });
 

@@ -13,6 +13,7 @@ const NUS = "6e400001b5a3f393e0a9e50e24dcca9e";
 /** So that commands take several writes. */
 const PIECE_BYTES = 18;
 const ANSWER_MS = 30_000;
+const SCAN_TURNS = 70;
 
 export class ImprovClient {
   readonly states: number[] = [];
@@ -28,10 +29,18 @@ export class ImprovClient {
   /** The first device in reach. */
   static async connect(controller: Controller): Promise<ImprovClient> {
     const noble = await startNoble(controller);
-    const found = new Promise<NoblePeripheral>((tell) => noble.once("discover", tell));
-    await noble.startScanningAsync([NUS], false);
-    const peripheral = await found;
-    await noble.stopScanningAsync();
+    let peripheral: NoblePeripheral | undefined;
+    noble.once("discover", (found: NoblePeripheral) => {
+      peripheral = found;
+    });
+    // The virtual controller tells of an advertiser once, when a scan begins.
+    while (!peripheral) {
+      await noble.startScanningAsync([NUS], false);
+      for (let turn = 0; turn < SCAN_TURNS && !peripheral; turn++) {
+        await new Promise((wake) => setTimeout(wake, 10));
+      }
+      await noble.stopScanningAsync();
+    }
     await peripheral.connectAsync({ mtu: 247 });
     const { characteristics } = await peripheral.discoverSomeServicesAndCharacteristicsAsync(
       [SERVICE],

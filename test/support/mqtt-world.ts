@@ -94,10 +94,11 @@ export class MqttWorld {
     this.cut = { frames, then };
   }
 
-  /** Connected, and the channel takes payments again. */
+  /** Connected, the channel takes payments again, and both agree on what it holds. */
   get isReady(): boolean {
     const isAgain = (side: TestNode) => side.events("reestablished").length > 0;
-    return this.isConnected && isAgain(this.pair.a) && isAgain(this.pair.b);
+    const isBack = this.isConnected && isAgain(this.pair.a) && isAgain(this.pair.b);
+    return isBack && this.settledMsat !== undefined;
   }
 
   get isConnected(): boolean {
