@@ -66,7 +66,14 @@ export class ChannelTable {
   }
 
   list(of?: PublicKey): readonly Listed[] {
-    return this.all(of).map(({ id, remoteNodeId, channel }) => ({ id, remoteNodeId, channel }));
+    return this.all(of).map((runner) => ({
+      id: runner.id,
+      remoteNodeId: runner.remoteNodeId,
+      // Of thousands that rest, only those that are looked at are decoded.
+      get channel() {
+        return runner.channel;
+      },
+    }));
   }
 
   /** Idle channels come to rest, a few at a time: after one round without an input, so within twice `afterMs`. */

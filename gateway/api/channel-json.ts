@@ -1,6 +1,7 @@
 /** Channels as the API tells of them. */
 import type { Static } from "@sinclair/typebox";
 import type { Channel as CoreChannel } from "../../core/channel/draft.ts";
+import type { ChannelRecord } from "../../core/channel/record.ts";
 import { type ChannelId, channelId, type PublicKey } from "../../core/primitives/brands.ts";
 import { equal, fromHex, toHex } from "../../core/primitives/bytes.ts";
 import { toDisplay } from "../chain/bitcoind/units.ts";
@@ -17,7 +18,10 @@ export function channelsOf(node: Node): readonly ChannelJson[] {
 
 /** @throws ApiProblem "not-found". */
 export function channelOf(node: Node, idHex: string): ChannelJson {
-  const id = /^[0-9a-f]{64}$/.test(idHex) ? fromHex(idHex) : undefined;
+  const id = /^[0-9a-f]{64}$/.test(idHex) ? channelId(fromHex(idHex)) : undefined;
+  const record = id && node.record(id);
+  if (record) return live(node, record);
+  // One that is opening has no record yet; there are few, and they are not asked for with each payment.
   const found = id && node.channels().find((one) => equal(one.id, id));
   const json = found && channelJson(node, found.id, found.channel);
   if (json) return json;
@@ -31,10 +35,10 @@ export function peerOf(node: Node, idHex: string): PublicKey | undefined {
 
 function channelJson(node: Node, id: ChannelId, channel: CoreChannel): ChannelJson | undefined {
   if (channel.kind === "ended") return undefined;
-  return channel.kind === "live" ? live(node, channel) : opening(node, id, channel);
+  return channel.kind === "live" ? live(node, channel.record) : opening(node, id, channel);
 }
 
-function live(node: Node, { record }: Extract<CoreChannel, { kind: "live" }>): ChannelJson {
+function live(node: Node, record: ChannelRecord): ChannelJson {
   const { base, terms, remoteNodeId } = record;
   return {
     channel_id: toHex(record.channelId),
