@@ -76,6 +76,8 @@ export interface System {
 export interface UpdateSlots {
   /** False: the running image is on trial, and the boot loader goes back to the other one unless it is confirmed. */
   readonly confirmed: boolean;
+  /** An image proves itself by running for so long; half a minute where absent. */
+  readonly trialMs?: number;
   /** Erases the other slot; throws where `byteLength` does not fit. */
   begin(byteLength: number): void;
   /** In order, without gaps. */

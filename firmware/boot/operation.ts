@@ -195,7 +195,8 @@ export class Operation implements Administered {
     this.lamp.show(this.lampState(nowMs), nowMs);
     this.log.flush();
     const { update } = this.board;
-    if (update && !update.confirmed && nowMs - this.startedMs >= CONFIRM_AFTER_MS) {
+    if (!update || update.confirmed) return;
+    if (nowMs - this.startedMs >= (update.trialMs ?? CONFIRM_AFTER_MS)) {
       update.confirm();
       this.log.add(`image ${this.image.number} has proved itself`);
     }

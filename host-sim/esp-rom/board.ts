@@ -22,7 +22,7 @@ export interface EspBoardOptions {
 
 /** A program that ends with this wants to be started again (host-sim/virtual/virtual-board.ts). */
 const RESTART_CODE = 75;
-const READY_TIMEOUT_MS = 5000;
+const READY_TIMEOUT_MS = 30_000;
 /** The head of a SYNC packet: on a pty, where no reset line is, it stands for reset with BOOT held. */
 const SYNC_HEAD = [0xc0, 0x00, 0x08, 0x24, 0x00];
 

@@ -52,8 +52,6 @@ const { values } = parseArgs({
     products: { type: "string", default: "[]" },
     policy: { type: "string", default: "{}" },
     seed: { type: "string" },
-    /** How long a product takes from the motor to the sensor. */
-    "fall-ms": { type: "string", default: "0" },
     "ping-ms": { type: "string", default: "1000" },
     "dead-ms": { type: "string", default: "3000" },
   },
@@ -76,15 +74,15 @@ function makeApp(name: string): App {
   return new VendingApp({
     machine: required("name"),
     products: products.map((one) => ({ ...one, priceMsat: milliSatoshi(one.priceMsat) })),
-    delivery: virtualMotor(join(required("folder"), "fallen")),
+    delivery: virtualMotor(join(required("folder"), "fallen"), join(required("folder"), "held")),
   });
 }
 
-/** Always a product falls; the counter at its sensor is a file, which a power cut does not reset. */
-function virtualMotor(counter: string) {
+/** Always a product falls, once nobody holds it; the counter at its sensor is a file, which a power cut does not reset. */
+function virtualMotor(counter: string, held: string) {
   const fallen = () => (existsSync(counter) ? Number(readFileSync(counter, "utf8")) : 0);
   const deliver = async () => {
-    await new Promise((wake) => setTimeout(wake, Number(values["fall-ms"])));
+    while (existsSync(held)) await new Promise((wake) => setTimeout(wake, 10));
     writeFileSync(counter, String(fallen() + 1));
   };
   return { deliver, fallen };

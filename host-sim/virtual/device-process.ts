@@ -25,6 +25,7 @@ const HELP = `usage: device-process --folder DIR [options]
   --clock-error SECONDS   the wall clock is wrong by that; "none": there is no clock
   --network NAME          default regtest
   --release-key HEX       whose signature updates need
+  --trial-ms N            an image that is new proves itself by running for so long
   --engine node|xs        who runs the program; xs is the engine of a microcontroller, with its crypto in C
   --crypto noble|libsecp256k1|auto   of the Node engine
 `;
@@ -41,6 +42,7 @@ const { values } = parseArgs({
     "clock-error": { type: "string", default: "0" },
     network: { type: "string", default: "regtest" },
     "release-key": { type: "string" },
+    "trial-ms": { type: "string" },
     version: { type: "string", default: "0.2.0" },
     "image-number": { type: "string", default: "1" },
     engine: { type: "string", default: "node" },
@@ -88,7 +90,7 @@ async function main(): Promise<void> {
     jamEvery: Number(values["jam-every"]),
     onProduct: (motor, fell) => emitEvent("product", { motor, fell }),
   });
-  const error = values["clock-error"];
+  const { "clock-error": error, "trial-ms": trialMs } = values;
   const board = createVirtualBoard({
     folder,
     crypto: chooseCrypto(values.crypto as CryptoPreference),
@@ -96,6 +98,7 @@ async function main(): Promise<void> {
     links: await driversOf(),
     print: (line) => emitEvent("line", { line }),
     clockErrorSeconds: error === "none" ? undefined : Number(error),
+    ...(trialMs !== undefined && { trialMs: Number(trialMs) }),
   });
   const { engine } = values;
   if (engine !== "node" && engine !== "xs") {

@@ -28,6 +28,8 @@ export interface VirtualBoardOptions {
   readonly print: (line: string) => void;
   /** Seconds by which the device's wall clock is wrong; undefined where it has none. */
   readonly clockErrorSeconds?: number | undefined;
+  /** Of an image that is new (firmware/board.ts). */
+  readonly trialMs?: number;
   /** Flush each flash step to the disk: a killed machine then loses nothing either. */
   readonly flush?: boolean;
 }
@@ -56,7 +58,7 @@ export function createVirtualBoard(options: VirtualBoardOptions): VirtualBoard {
     pins: mechanics,
     links,
     system,
-    update: new FileSlots(folder, () => system.restart()),
+    update: new FileSlots(folder, () => system.restart(), options.trialMs),
   };
 }
 
@@ -134,6 +136,7 @@ interface SlotState {
 
 /** Two image files and a note of which runs, as a boot loader keeps them: what was not confirmed is rolled back at the next start. */
 class FileSlots implements UpdateSlots {
+  readonly trialMs?: number;
   private state: SlotState;
   private written: Uint8Array[] | undefined;
   private room = 0;
@@ -141,7 +144,9 @@ class FileSlots implements UpdateSlots {
   constructor(
     private readonly folder: string,
     private readonly restart: () => void,
+    trialMs?: number,
   ) {
+    if (trialMs !== undefined) this.trialMs = trialMs;
     const file = this.stateFile;
     this.state = existsSync(file)
       ? (JSON.parse(readFileSync(file, "utf8")) as SlotState)

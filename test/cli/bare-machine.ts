@@ -7,6 +7,7 @@ import { formatPublicKey, masterKey, toExtendedPublicKey } from "../../core/keys
 import type { JsonObject } from "../../gateway/api/event-json.ts";
 import { Cable } from "../../host-sim/links/cable.ts";
 import { ControlledProcess } from "../../host-sim/processes/control.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 import { picobolt, type Ran, Running } from "./run-picobolt.ts";
 
 const TSX = [process.execPath, "--import", "tsx"];
@@ -102,7 +103,7 @@ export class BareMachine {
     from: string,
     event: string,
     isIt: (fields: JsonObject) => boolean = () => true,
-    timeoutMs = 20_000,
+    timeoutMs = PATIENCE_MS,
   ): Promise<JsonObject> {
     for (const until = Date.now() + timeoutMs; ; ) {
       const found = this.told.find(

@@ -40,7 +40,7 @@ afterAll(async () => {
 let found: string;
 
 test("devices --ble: who is nearby, what each says of itself, and who is busy", async () => {
-  const { json, code, stderr } = await machine.command("devices", "--ble", "--timeout", "1500");
+  const { json, code, stderr } = await machine.command("devices", "--ble", "--timeout", "5000");
   expect(stderr).toContain("looking for BLE machines");
   expect(code).toBe(0);
   expect(json.at(-1)).toEqual({ found: 2, answering: 1 });
@@ -76,7 +76,7 @@ test("a customer opens a channel and buys: the goods come out", async () => {
   await machine.joinGateway(uplink.ends[0]);
   const words = ["pay", "--link", "ble:tea room", "--product", "1"];
   const buying = machine.running(...words, "--gateway", `${gateway}=${machine.gatewayId}`);
-  await buying.says("0 of 3 confirmations", 30_000);
+  await buying.says("0 of 3 confirmations");
   await machine.mine(4);
   const { last, code } = await buying.done;
   expect(last).toMatchObject({ delivered: true, priceMsat: 1_500_000 });

@@ -8,6 +8,8 @@ import { picobolt, Running } from "./run-picobolt.ts";
 
 const PRICE_MSAT = 1_000;
 const SECONDS = 3;
+/** No image proves itself while this test looks at it. */
+const TRIAL_MS = 600_000;
 
 let machine: NewMachine;
 let keys: string;
@@ -17,7 +19,7 @@ beforeAll(async () => {
   releaseFile = join(keys, "release.key");
   const made = await picobolt(["sign-update", "--new-key", "--key", releaseFile, "--json"]);
   machine = await NewMachine.plugIn({
-    device: ["--release-key", made.last.releaseKey as string],
+    device: ["--release-key", made.last.releaseKey as string, "--trial-ms", `${TRIAL_MS}`],
   });
   await machine.flash();
   await machine.until("the device", () => machine.find("device", "started") !== undefined);
@@ -35,14 +37,6 @@ afterAll(async () => {
 
 const file = (name: string) => join(machine.folder, name);
 const owned = (...words: string[]) => machine.run(...words, "--link", machine.port);
-const starts = () =>
-  machine.told.filter(({ from, event }) => from === "device" && event === "started").length;
-
-async function startedAnew(work: () => Promise<unknown>): Promise<void> {
-  const before = starts();
-  await work();
-  await machine.until("the restart", () => starts() > before);
-}
 
 test("what was saved is restored whole", async () => {
   expect((await owned("backup", "--out", file("charger.backup"))).code).toBe(0);
@@ -58,7 +52,7 @@ test("a customer feeds the meter for some seconds, and pays for those", async ()
   await machine.connectGateway(machine.find("device", "started")?.nodeId as string);
   const words = ["pay", "--link", machine.port, "--meter", `${SECONDS}`, "--json"];
   const feeding = new Running([...words, "--gateway", machine.gatewayLink], { home: machine.home });
-  await feeding.says("0 of 3 confirmations", 30_000);
+  await feeding.says("0 of 3 confirmations");
   await machine.mine(4);
   const { code, last } = await feeding.done;
   const paidMsat = SECONDS * PRICE_MSAT;
@@ -88,7 +82,7 @@ test("an update runs after the restart, on trial; not confirmed, the image befor
   const what = ["--image", file("app.bin"), "--model", "virtual", "--release", "0.3.0"];
   const signed = ["--number", "7", "--key", releaseFile, "--out", file("good.update")];
   expect((await machine.run("sign-update", ...what, ...signed)).code).toBe(0);
-  await startedAnew(() => owned("update", "--image", file("good.update")));
+  await machine.restarted(() => owned("update", "--image", file("good.update")));
   // The other slot runs now, and holds what was signed.
   const slots = () => JSON.parse(readFileSync(file("device/slots.json"), "utf8"));
   expect(slots()).toEqual({ running: 1, confirmed: false });
@@ -96,7 +90,7 @@ test("an update runs after the restart, on trial; not confirmed, the image befor
   expect((await owned("info")).last).toMatchObject({ update: { confirmed: false } });
   const early = await owned("update", "--image", file("good.update"));
   expect(early.stderr).toContain("on trial");
-  await startedAnew(() => owned("reboot"));
+  await machine.restarted(() => owned("reboot"));
   expect(slots()).toEqual({ running: 0, confirmed: true });
   expect((await owned("info")).last).toMatchObject({
     name: "charger",

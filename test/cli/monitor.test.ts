@@ -26,12 +26,20 @@ async function boardThatSays(bytes: Uint8Array): Promise<string> {
   const port = join(folder, "tty");
   const script = `
     const socket = require("node:net").connect(process.argv[1]);
-    socket.write(Buffer.from("${Buffer.from(bytes).toString("hex")}", "hex"));
+    socket.write(Buffer.from("${Buffer.from(bytes).toString("hex")}", "hex"), () => console.log());
     socket.on("close", () => process.exit());`;
+  let spoken = () => {};
+  const hasSpoken = new Promise<void>((resolve) => {
+    spoken = resolve;
+  });
   board = await EspBoard.plugIn({
     chip: "esp32c3",
     port,
-    startProgram: (socket) => spawn(process.execPath, ["-e", script, socket]),
+    startProgram: (socket) => {
+      const program = spawn(process.execPath, ["-e", script, socket]);
+      program.stdout.once("data", () => spoken());
+      return program;
+    },
   });
   const image = firmwareFolder(join(folder, "image"), {
     chipFamily: "ESP32-C3",
@@ -39,6 +47,8 @@ async function boardThatSays(bytes: Uint8Array): Promise<string> {
   });
   const words = ["flash", "--board", "esp32c3", "--port", port, "--image", image];
   expect((await picobolt(words)).code).toBe(0);
+  // Flashed, it has run and spoken to nobody: whoever opens the port hears what it says next.
+  await hasSpoken;
   return port;
 }
 

@@ -10,6 +10,7 @@ import type { JsonObject } from "../../gateway/api/event-json.ts";
 import { EspBoard } from "../../host-sim/esp-rom/board.ts";
 import { Cable } from "../../host-sim/links/cable.ts";
 import { ControlledProcess } from "../../host-sim/processes/control.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 import { firmwareFolder } from "./firmware-folder.ts";
 import { picobolt, type Ran } from "./run-picobolt.ts";
 
@@ -97,11 +98,21 @@ export class NewMachine {
     this.device?.stdin?.write(`${JSON.stringify({ id: 1, method, params })}\n`);
   }
 
+  /** Does what ends in a restart of the device; until its program runs again. */
+  async restarted<T>(work: () => Promise<T>): Promise<T> {
+    const starts = () =>
+      this.told.filter(({ from, event }) => from === "device" && event === "started").length;
+    const before = starts();
+    const result = await work();
+    await this.until("the restart", () => starts() > before);
+    return result;
+  }
+
   find(from: string, event: string): JsonObject | undefined {
     return this.told.findLast((one) => one.from === from && one.event === event);
   }
 
-  async until(what: string, isThere: () => boolean, timeoutMs = 20_000): Promise<void> {
+  async until(what: string, isThere: () => boolean, timeoutMs = PATIENCE_MS): Promise<void> {
     const until = Date.now() + timeoutMs;
     while (!isThere()) {
       if (Date.now() > until) {

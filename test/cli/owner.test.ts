@@ -74,7 +74,7 @@ test("a customer buys: the goods come out, and the owner sees the channel", asyn
   await machine.connectGateway(machine.find("device", "started")?.nodeId as string);
   const words = ["pay", "--link", machine.port, "--product", "1", "--json"];
   const buying = new Running([...words, "--gateway", machine.gatewayLink], { home: machine.home });
-  await buying.says("0 of 3 confirmations", 30_000);
+  await buying.says("0 of 3 confirmations");
   await machine.mine(4);
   const { last, stderr } = await buying.done;
   expect(stderr).toContain("espresso: delivered");
@@ -114,17 +114,15 @@ test("an update that the release key did not sign is refused; a signed one runs 
   expect(refused.stderr).toContain("the device says no to update.begin");
   expect(refused.code).toBe(4);
   await sign(releaseFile, "good.update");
-  const done = await owned("update", "--image", file("good.update"));
+  const update = () => owned("update", "--image", file("good.update"));
+  const done = await machine.restarted(update);
   expect(done.last).toMatchObject({ ok: true });
   expect(done.code).toBe(0);
 });
 
 test("it is started anew, and is still its owner's", async () => {
-  const before = machine.told.length;
-  expect((await owned("reboot")).code).toBe(0);
-  const isBack = () =>
-    machine.told.slice(before).some(({ from, event }) => from === "device" && event === "started");
-  await machine.until("the restart", isBack);
+  const { code } = await machine.restarted(() => owned("reboot"));
+  expect(code).toBe(0);
   const { last } = await owned("settings", "get", "name");
   expect(last).toMatchObject({ name: "espresso bar" });
 });

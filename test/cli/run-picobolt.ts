@@ -1,5 +1,6 @@
 /** Runs the real command as a process, as a person or a script would. */
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { PATIENCE_MS } from "../support/patience.ts";
 
 export interface Ran {
   readonly code: number | null;
@@ -45,7 +46,7 @@ export class Running {
   }
 
   /** Until it has written that, on either stream. */
-  async says(words: string | RegExp, timeoutMs = 20_000): Promise<void> {
+  async says(words: string | RegExp, timeoutMs = PATIENCE_MS): Promise<void> {
     const until = Date.now() + timeoutMs;
     const isThere = () => {
       const all = this.stdout + this.stderr;

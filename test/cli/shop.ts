@@ -1,10 +1,11 @@
 /** A shop for the command's tests: a gateway with a chain inside, and a machine that sells, each a process; the till's cable is a pty. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { JsonObject } from "../../gateway/api/event-json.ts";
 import { Cable } from "../../host-sim/links/cable.ts";
 import { ControlledProcess } from "../../host-sim/processes/control.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 
 const TSX = [process.execPath, "--import", "tsx"];
 const PROCESSES = new URL("../../host-sim/processes/", import.meta.url).pathname;
@@ -46,8 +47,6 @@ export class Shop {
       "device-process.ts",
       ...["--folder", join(shop.folder, "machine"), "--name", "coffee", "--app", "vending"],
       ...["--gateway", shop.gatewayId, "--products", JSON.stringify(PRODUCTS)],
-      // Time enough for whoever wants to be in the middle of it.
-      ...["--fall-ms", "300"],
       ...["--link", `${inner.ends[1]}=${shop.gatewayId}`, "--link", till.ends[0]],
     ]);
     shop.machineId = await shop.started(1);
@@ -71,6 +70,19 @@ export class Shop {
     for (let block = 0; block < blocks; block++) await this.gateway.call("mine", { blocks: 1 });
   }
 
+  /** What is paid for does not fall until the answer is called. */
+  hold(): () => void {
+    const held = join(this.folder, "machine", "held");
+    writeFileSync(held, "");
+    return () => rmSync(held);
+  }
+
+  /** So many products were delivered in all: the machine tells of it beside the line to the customer. */
+  async delivered(count: number): Promise<void> {
+    await this.until(`delivery ${count}`, () => this.apps("delivered").length >= count);
+    if (this.apps("delivered").length > count) throw new Error(`more than ${count} deliveries`);
+  }
+
   /** What the machine's app has told. */
   apps(type: string): readonly JsonObject[] {
     return this.told
@@ -78,7 +90,7 @@ export class Shop {
       .map(({ fields }) => fields);
   }
 
-  async until(what: string, isThere: () => boolean, timeoutMs = 20_000): Promise<void> {
+  async until(what: string, isThere: () => boolean, timeoutMs = PATIENCE_MS): Promise<void> {
     const until = Date.now() + timeoutMs;
     while (!isThere()) {
       if (Date.now() > until) throw new Error(`waited in vain for ${what}`);

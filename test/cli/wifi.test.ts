@@ -11,6 +11,7 @@ import { serialDriverOf } from "../../host-sim/links/serial-driver.ts";
 import { VirtualWifi } from "../../host-sim/links/virtual-wifi.ts";
 import { Mechanics } from "../../host-sim/virtual/mechanics.ts";
 import { createVirtualBoard } from "../../host-sim/virtual/virtual-board.ts";
+import { PATIENT } from "../support/patience.ts";
 import { claimRequest } from "../support/program-lab.ts";
 import { picobolt } from "./run-picobolt.ts";
 
@@ -133,7 +134,7 @@ test("from its claim on the owner sets it, and strangers do not", async () => {
   expect(radio.joined).toBe("guests");
   const { last } = await wifi(["--ssid", "workshop ☕"], "correct horse");
   expect(last).toEqual({ ok: true, ssid: "workshop ☕", by: "owner" });
-  await expect.poll(() => radio.joined, { timeout: 10_000 }).toBe("workshop ☕");
+  await expect.poll(() => radio.joined, PATIENT).toBe("workshop ☕");
   expected = "workshop ☕";
 });
 
