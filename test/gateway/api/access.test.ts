@@ -7,6 +7,7 @@ import type { OperationShape } from "../../../gateway/api/operation.ts";
 import { SHAPES } from "../../../gateway/api/shapes/all.ts";
 import { macaroonText } from "../../../gateway/auth/macaroon.ts";
 import type { RunningApi } from "../../../gateway/run/api.ts";
+import { farFromMidnight } from "../../support/patience.ts";
 import { ApiLab } from "./api-lab.ts";
 
 const NODE = `02${"79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"}`;
@@ -22,6 +23,7 @@ const paths = [
 
 let lab: ApiLab;
 beforeAll(async () => {
+  await farFromMidnight(); // some amounts are a day's
   lab = await ApiLab.start();
 });
 afterAll(() => lab.stop());
@@ -191,15 +193,16 @@ test("who moved money or rights is in the audit log, without macaroons", async (
 });
 
 test("health, readiness and the description need no macaroon; a flood is slowed down", async () => {
+  await lab.untilReady();
   for (const path of ["/health", "/ready", "/docs", "/api/openapi.json"]) {
     expect(await lab.call("GET", path, { macaroon: null })).toMatchObject({ status: 200 });
   }
   const slow = await ApiLab.start({ settings: { "api.calls_per_second": "1" } });
-  const statuses: number[] = [];
-  for (let i = 0; i < 12; i++) statuses.push((await slow.call("GET", "/api/peers")).status);
-  expect(statuses.slice(0, 5)).toEqual([200, 200, 200, 200, 200]);
-  const refused = await slow.call("GET", "/api/peers");
+  const ask = () => slow.call("GET", "/api/peers");
+  for (let i = 0; i < 5; i++) expect((await ask()).status).toBe(200);
+  const crowd = await Promise.all(Array.from({ length: 100 }, ask));
+  const refused = crowd.find(({ status }) => status !== 200);
   expect(refused).toMatchObject({ status: 429 });
-  expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
+  expect(Number(refused?.headers.get("retry-after"))).toBeGreaterThan(0);
   await slow.stop();
 });

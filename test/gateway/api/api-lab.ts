@@ -3,10 +3,12 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pino from "pino";
+import { expect, vi } from "vitest";
 import { loadConfig } from "../../../gateway/run/config.ts";
 import { GatewayService } from "../../../gateway/run/service.ts";
 import type { SettingName } from "../../../gateway/run/settings.ts";
 import { type SimLab, startSimLab } from "../../../host-sim/chain/sim-lab.ts";
+import { PATIENT } from "../../support/patience.ts";
 
 export interface ApiLabOptions {
   readonly settings?: Readonly<Partial<Record<SettingName, string>>>;
@@ -63,6 +65,14 @@ export class ApiLab {
 
   get url(): string {
     return (this.service.api as { url: string }).url;
+  }
+
+  /** Its connection to its own broker follows its start. */
+  async untilReady(): Promise<void> {
+    await vi.waitFor(async () => {
+      const { body } = await this.call("GET", "/ready", { macaroon: null });
+      expect(body).toEqual({ ready: true, reasons: [] });
+    }, PATIENT);
   }
 
   macaroon(name: "admin" | "readonly" | "invoice"): string {

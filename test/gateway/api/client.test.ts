@@ -7,6 +7,7 @@ import { PicoboltClient } from "../../../client/client.ts";
 import { GatewayProblem, GatewayUnreachable } from "../../../client/errors.ts";
 import type { GatewayEvent } from "../../../client/events.ts";
 import { macaroonText } from "../../../gateway/auth/macaroon.ts";
+import { PATIENT } from "../../support/patience.ts";
 import { ApiLab } from "./api-lab.ts";
 
 let alice: ApiLab;
@@ -42,12 +43,16 @@ test("from nothing to a paid invoice and a closed channel", async () => {
   const { addresses, node_id: peer_node_id } = payee.info;
   await client.connectPeer(addresses[0] as string);
   const stop = new AbortController();
-  const isReady = readyChannel(client, stop);
+  const isReady = await readyChannel(client, stop);
   const channel = await client.openChannel({ peer_node_id, capacity: 300_000 });
-  await expect.poll(() => alice.lab.mempool()).toHaveLength(1);
+  await expect.poll(() => alice.lab.mempool(), PATIENT).toHaveLength(1);
   await alice.lab.mine(3);
-  expect(await isReady).toBe(channel.channel_id);
-  await expect.poll(async () => (await client.listChannels({ state: "normal" })).length).toBe(1);
+  expect(await isReady()).toBe(channel.channel_id);
+  for (const side of [client, payee]) {
+    await expect
+      .poll(async () => (await side.listChannels({ state: "normal" })).length, PATIENT)
+      .toBe(1);
+  }
 
   const invoice = await payee.createInvoice({ amount: 5_000, memo: "coffee" });
   const paid = payee.waitForInvoicePayment(invoice.payment_hash);
@@ -57,13 +62,25 @@ test("from nothing to a paid invoice and a closed channel", async () => {
   expect((await client.closeChannel(channel.channel_id)).state).toBe("closing");
 });
 
-async function readyChannel(of: PicoboltClient, stop: AbortController): Promise<unknown> {
-  for await (const { event } of of.events({ signal: stop.signal })) {
-    if ((event.event as { type?: string } | undefined)?.type !== "ready") continue;
-    stop.abort();
-    return event.channel_id;
-  }
-  return undefined;
+/** When it resolves the events are followed; the rest waits for the channel. */
+async function readyChannel(
+  of: PicoboltClient,
+  stop: AbortController,
+): Promise<() => Promise<unknown>> {
+  let onOpen = () => {};
+  const opened = new Promise<void>((resolve) => {
+    onOpen = resolve;
+  });
+  const told = (async () => {
+    for await (const { event } of of.events({ signal: stop.signal, onOpen })) {
+      if ((event.event as { type?: string } | undefined)?.type !== "ready") continue;
+      stop.abort();
+      return event.channel_id;
+    }
+    return undefined;
+  })();
+  await Promise.race([opened, told]);
+  return () => told;
 }
 
 test("a refusal is a problem with its name, status and fields", async () => {
@@ -83,11 +100,16 @@ describe("changes", () => {
     const taken: GatewayEvent[] = [];
     const stop = new AbortController();
     const options = { signal: stop.signal, ...(after !== undefined && { after }) };
-    for await (const one of of.events({ ...options, onOpen: () => void block(alice) })) {
+    let mined = Promise.resolve();
+    const onOpen = () => {
+      mined = block(alice);
+    };
+    for await (const one of of.events({ ...options, onOpen })) {
       taken.push(one);
       if (taken.length === count) break;
     }
     stop.abort();
+    await mined; // or the next test would hear of it
     return taken;
   }
 
@@ -134,12 +156,15 @@ describe("changes", () => {
     const { ca } = accessTo(alice);
     const socket = new WebSocket(url, { ca, headers: { authorization: `Macaroon ${macaroon}` } });
     const closed = new Promise<number>((resolve) => socket.once("close", resolve));
-    const first = new Promise<string>((resolve) =>
-      socket.once("message", (data) => resolve(String(data))),
-    );
+    const heard: string[] = [];
+    socket.on("message", (data) => heard.push(String(data)));
     await new Promise<void>((opened) => socket.once("open", () => opened()));
-    await block(alice);
-    expect(JSON.parse(await first)).toMatchObject({ event: { type: expect.any(String) } });
+    // Open at our end: the gateway's may follow a moment later.
+    while (heard.length === 0) {
+      await block(alice);
+      await new Promise((wake) => setTimeout(wake, 20));
+    }
+    expect(JSON.parse(String(heard[0]))).toMatchObject({ event: { type: expect.any(String) } });
     authority.revoke("socket");
     await block(alice);
     expect(await closed).toBe(1008);

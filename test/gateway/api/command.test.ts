@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { picobolt } from "../../cli/run-picobolt.ts";
+import { PATIENT } from "../../support/patience.ts";
 import { ApiLab } from "./api-lab.ts";
 
 let alice: ApiLab;
@@ -27,8 +28,13 @@ test("connects, opens, and pays an invoice; each answer is the API's own", async
   });
   const opened = await run(alice, "channel", "open", bob.service.nodeId, "400000", "--key", "one");
   expect(opened).toMatchObject({ code: 0, last: { capacity_sat: 400_000 } });
-  await expect.poll(() => alice.lab.mempool()).toHaveLength(1);
+  await expect.poll(() => alice.lab.mempool(), PATIENT).toHaveLength(1);
   await alice.lab.mine(3);
+  for (const side of [alice, bob]) {
+    await expect
+      .poll(async () => (await run(side, "channel", "list")).json, PATIENT)
+      .toMatchObject([{ channels: [{ state: "normal" }] }]);
+  }
   const made = await run(bob, "invoice", "create", "2500", "--memo", "tea");
   expect(made).toMatchObject({ code: 0, last: { amount_msat: 2_500_000, memo: "tea" } });
   const paid = await run(alice, "payment", "send", String(made.last.invoice));

@@ -1,5 +1,6 @@
 /** Two gateways with a channel between them, what the first one's document says, and what it owns: for the tests that send it anything. */
 import { expect, vi } from "vitest";
+import { PATIENT } from "../../support/patience.ts";
 import { ApiLab } from "./api-lab.ts";
 import type { Known } from "./arbitrary.ts";
 import type { Components, Schema } from "./json-schema.ts";
@@ -35,7 +36,6 @@ interface Raw {
   readonly "x-picobolt-group"?: unknown;
 }
 
-const WAIT = { timeout: 10_000, interval: 20 };
 /** What waits for an event would wait. */
 const STREAMS = ["/api/events", "/api/events/ws"];
 
@@ -55,12 +55,15 @@ export class FuzzWorld {
     expect(await lab.call("POST", "/api/peers", { body: to })).toMatchObject({ status: 200 });
     const opening = { peer_node_id: nodeId, capacity: 500_000 };
     const opened = await lab.call("POST", "/api/channels", { body: opening, key: "first" });
-    await vi.waitFor(async () => expect(await lab.lab.mempool()).toHaveLength(1), WAIT);
+    await vi.waitFor(async () => expect(await lab.lab.mempool()).toHaveLength(1), PATIENT);
     await lab.lab.mine(3);
-    await vi.waitFor(async () => {
-      const { channels } = (await lab.call("GET", "/api/channels")).body;
-      expect(channels).toMatchObject([{ state: "normal" }]);
-    }, WAIT);
+    for (const side of [lab, peer]) {
+      await vi.waitFor(async () => {
+        const { channels } = (await side.call("GET", "/api/channels")).body;
+        expect(channels).toMatchObject([{ state: "normal" }]);
+      }, PATIENT);
+      await side.untilReady();
+    }
     const invoice = { amount: 1_000, memo: "fuzz" };
     const theirs = (await peer.call("POST", "/api/invoices", { body: invoice })).body;
     const ours = (await lab.call("POST", "/api/invoices", { body: invoice })).body;

@@ -12,7 +12,7 @@ const RUNS = 8;
 const seed = Number(process.env.FUZZ_SEED ?? 4);
 const RPC_CALLS = 16;
 /** An operation that waits for somebody who is not there is not waited for. */
-const PATIENCE_MS = 2_000;
+const PATIENCE_MS = 5_000;
 
 let world: FuzzWorld;
 beforeAll(async () => {
@@ -169,12 +169,18 @@ test("every path, with what its schema allows: answers are as their schemas say"
   const done = new Set<string>();
   for (const one of world.operations) {
     if (one.path === "/rpc") continue;
+    let isSlow = false;
     await fc.assert(
       fc.asyncProperty(requestFor(one), async (asked) => {
-        const { status } = await ask(one, asked);
-        if (status < 400) done.add(one.name);
+        if (isSlow) return;
+        const calling = world.lab.call(one.method, asked.path, asked.sent);
+        const reply = await Promise.race([calling, patience()]);
+        isSlow = reply === undefined;
+        if (!reply) return;
+        demandDocumented(one, asked, reply);
+        if (reply.status < 400) done.add(one.name);
       }),
-      { numRuns: RUNS, seed, interruptAfterTimeLimit: PATIENCE_MS },
+      { numRuns: RUNS, seed },
     );
   }
   // Most are not only refused: the document is enough to use the API by.

@@ -1,6 +1,7 @@
 /** The API as HTTP, JSON-RPC and OpenAPI have it: what is sent wrong is told exactly, and the description is valid. */
 import { validate } from "@readme/openapi-parser";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { PATIENT } from "../../support/patience.ts";
 import { ApiLab } from "./api-lab.ts";
 
 let lab: ApiLab;
@@ -105,10 +106,10 @@ describe("the API's own description", () => {
 });
 
 test("readiness says why not, metrics count, and both need no luck", async () => {
-  expect((await lab.call("GET", "/ready")).body).toEqual({ ready: true, reasons: [] });
+  await lab.untilReady();
   await lab.service.broker?.close();
   await expect
-    .poll(async () => (await lab.call("GET", "/ready")).body.reasons)
+    .poll(async () => (await lab.call("GET", "/ready")).body.reasons, PATIENT)
     .toEqual(["the broker of the devices is not connected"]);
   const metrics = (await lab.call("GET", "/metrics")).body.text as unknown as string;
   expect(metrics).toMatch(/^picobolt_block_height \d+$/m);

@@ -2,6 +2,7 @@
 import { Value } from "@sinclair/typebox/value";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { SHAPES } from "../../../gateway/api/shapes/all.ts";
+import { PATIENT } from "../../support/patience.ts";
 import { ApiLab, type Reply, type Sent } from "./api-lab.ts";
 
 let alice: ApiLab;
@@ -67,8 +68,10 @@ describe("a gateway", () => {
     const body = { node_id: bob.service.nodeId, host: "127.0.0.1", port };
     const peer = await done(alice, "connectPeer", "/api/peers", { body });
     expect(peer).toMatchObject({ connected: true, address: `127.0.0.1:${port}`, channels: 0 });
-    const { peers } = await done(bob, "listPeers", "/api/peers");
-    expect(peers).toMatchObject([{ node_id: alice.service.nodeId, connected: true }]);
+    // Each is told by the other's own word.
+    await expect
+      .poll(async () => (await done(bob, "listPeers", "/api/peers")).peers, PATIENT)
+      .toMatchObject([{ node_id: alice.service.nodeId, connected: true }]);
   });
 
   test("opens no channel that its wallet cannot pay, or with a stranger", async () => {
@@ -117,10 +120,13 @@ describe("a channel", () => {
     expect(await done(alice, "payChannel", path, sent)).toEqual(first);
     const other = { body: { amount_msat: 1_500 }, key: newKey() };
     await done(alice, "payChannel", path, other);
-    const balance = (await channels(bob))[0]?.local_balance_msat;
-    expect(balance).toBe(100_000_000 + 1_000_000 + 1_500);
-    const { payments } = await done(bob, "listChannelPayments", path);
-    expect(payments).toMatchObject([{ amount_msat: 1_500 }, { reference: first.reference }]);
+    // It has arrived once the payer has revoked too, which is after the payer is told.
+    await expect
+      .poll(async () => (await channels(bob))[0]?.local_balance_msat, PATIENT)
+      .toBe(100_000_000 + 1_000_000 + 1_500);
+    await expect
+      .poll(async () => (await done(bob, "listChannelPayments", path)).payments, PATIENT)
+      .toMatchObject([{ amount_msat: 1_500 }, { reference: first.reference }]);
   });
 
   test("another request under a used key, no key, and more than there is are refused", async () => {
