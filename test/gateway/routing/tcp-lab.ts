@@ -18,6 +18,7 @@ import type { Routing } from "../../../gateway/routing/routing.ts";
 import type { ChainLab } from "../../support/chain-lab.ts";
 import { BackupStore } from "../../support/chain-node.ts";
 import { crypto } from "../../support/node-pair.ts";
+import { PATIENCE_MS } from "../../support/patience.ts";
 import { paymentPolicy, START_SECONDS } from "../../support/payment-lab.ts";
 
 /** What a node behind a gateway believes that it asks for, before it is told. */
@@ -26,7 +27,6 @@ const guessed = {
   feeProportionalMillionths: 1_000,
   cltvExpiryDelta: 40,
 };
-const PATIENCE_MS = 20_000;
 const PACE_MS = 5;
 
 export type Terms = Pick<
@@ -193,9 +193,10 @@ export class TcpLab {
     return member;
   }
 
-  /** A million satoshis, half of each, three blocks deep. */
+  /** A million satoshis, half of each; its funding waits for a block. */
   async openChannel(from: Member, to: Member): Promise<void> {
     await to.dial(from);
+    const waiting = (await this.chain.mempool()).length;
     from.gateway.node.open({
       remoteNodeId: to.id,
       channelType: "zero_fee_commitments",
@@ -205,6 +206,7 @@ export class TcpLab {
     });
     const isMade = () => from.events.some(({ event }) => event.type === "created");
     await this.until("the channel is made", () => isMade() && this.records(from, to) > 0);
+    await this.until("it is funded", async () => (await this.chain.mempool()).length > waiting);
   }
 
   async mine(blocks: number): Promise<void> {
@@ -217,9 +219,9 @@ export class TcpLab {
     }
   }
 
-  async until(what: string, isSo: () => boolean): Promise<void> {
+  async until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
     const giveUp = performance.now() + PATIENCE_MS;
-    while (!isSo()) {
+    while (!(await isSo())) {
       if (performance.now() > giveUp) {
         const alarms = this.members.flatMap(({ name, alarms }) =>
           alarms.map((a) => `${name}: ${a}`),
