@@ -5,6 +5,7 @@ import { p2wpkh } from "../../../core/transactions/script.ts";
 import { addressOf } from "../../../gateway/api/address.ts";
 import { picobolt } from "../../cli/run-picobolt.ts";
 import { crypto } from "../../support/node-pair.ts";
+import { farFromMidnight, PATIENT } from "../../support/patience.ts";
 import { ApiLab } from "../api/api-lab.ts";
 
 const cold = p2wpkh(crypto, crypto.publicKeyOf(secretKey(new Uint8Array(32).fill(7))));
@@ -51,7 +52,7 @@ test("shows what a run would do, does it once for one key, and shows that it was
   const [{ amount_sat }] = done.last.done as [{ amount_sat: number }];
   expect(await alice.lab.sumOfScripts([cold])).toBe(amount_sat);
   await expect
-    .poll(async () => (await alice.call("GET", "/api/settlement")).body.recent)
+    .poll(async () => (await alice.call("GET", "/api/settlement")).body.recent, PATIENT)
     .toMatchObject([{ kind: "sweep", state: "succeeded", amount_sat }]);
 });
 
@@ -62,10 +63,13 @@ test("tells what was received and paid, as a table, as CSV, and as the channels 
   const order = { peer_node_id: node_id, capacity: 400_000 };
   const opened = await alice.call("POST", "/api/channels", { body: order, key: "open" });
   const id = String(opened.body.channel_id);
-  await expect.poll(() => alice.lab.mempool()).toHaveLength(1);
+  await expect.poll(() => alice.lab.mempool(), PATIENT).toHaveLength(1);
   await alice.lab.mine(3);
-  const state = async () => (await alice.call("GET", `/api/channels/${id}`)).body.state;
-  await expect.poll(state).toBe("normal");
+  for (const side of [alice, bob]) {
+    const state = async () => (await side.call("GET", `/api/channels/${id}`)).body.state;
+    await expect.poll(state, PATIENT).toBe("normal");
+  }
+  await farFromMidnight();
   for (const amount of [2_000, 500]) {
     const sent = { body: { amount }, key: `pay ${amount}` };
     const paid = await alice.call("POST", `/api/channels/${id}/payments`, sent);

@@ -35,7 +35,7 @@ beforeAll(async () => {
     for (const { id, event } of all) current?.channelEvent(id, event);
     return push(...all);
   };
-}, 60_000);
+});
 beforeEach(async () => {
   await store?.close();
   store = openSqliteStore(":memory:");

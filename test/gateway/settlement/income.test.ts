@@ -29,7 +29,7 @@ beforeAll(async () => {
     book.tick(Number.MAX_SAFE_INTEGER); // written at once: nothing hides between two writes
     return push(...all);
   };
-}, 60_000);
+});
 afterAll(async () => {
   await lab?.close();
   await store?.close();

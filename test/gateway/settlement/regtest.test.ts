@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RegtestNode, startRegtest } from "../../../gateway/chain/bitcoind/node-process.ts";
 import type { BitcoindRpc } from "../../../gateway/chain/bitcoind/rpc.ts";
 import { bitcoindAbsence } from "../../support/chain-lab.ts";
+import { PATIENT } from "../../support/patience.ts";
 import { ApiLab } from "../api/api-lab.ts";
 import { NodeProxy } from "./node-proxy.ts";
 
@@ -72,7 +73,7 @@ describe.skipIf(absence !== undefined)(`settlement (${absence ?? "bitcoind"})`, 
     await rpc.call("generatetoaddress", blocks, miner);
     const height = await rpc.call<number>("getblockcount");
     for (const { service } of [alice, bob]) {
-      await expect.poll(() => service.gateway.node.height, { timeout: 30_000 }).toBe(height);
+      await expect.poll(() => service.gateway.node.height, PATIENT).toBe(height);
       await service.gateway.publisher.idle();
     }
   }
@@ -93,7 +94,7 @@ describe.skipIf(absence !== undefined)(`settlement (${absence ?? "bitcoind"})`, 
       (
         (await alice.call("GET", "/api/channels")).body.channels as unknown as { state: string }[]
       ).map(({ state }) => state);
-    await expect.poll(states).toEqual(ids.map(() => "normal"));
+    await expect.poll(states, PATIENT).toEqual(ids.map(() => "normal"));
   }
 
   const view = async () => (await alice.call("GET", "/api/settlement")).body;
@@ -116,7 +117,7 @@ describe.skipIf(absence !== undefined)(`settlement (${absence ?? "bitcoind"})`, 
     const forced = await alice.call("DELETE", `/api/channels/${alone}?force=true`);
     expect(forced.body).toMatchObject({ state: "force-closing" });
     await expect
-      .poll(async () => (await queue()).sort())
+      .poll(async () => (await queue()).sort(), PATIENT)
       .toEqual(["commitment waiting", "mutual-close waiting"]);
     expect((await view()).chain_problem).toEqual(expect.any(String));
 
@@ -125,18 +126,18 @@ describe.skipIf(absence !== undefined)(`settlement (${absence ?? "bitcoind"})`, 
     await rpc.call("loadwallet", "cold");
     proxy.lead(bitcoind.rpcPort);
     await expect
-      .poll(async () => (await queue()).sort(), { timeout: 30_000 })
+      .poll(async () => (await queue()).sort(), PATIENT)
       .toEqual(["commitment sent", "mutual-close sent"]);
-    expect((await view()).chain_problem).toBeNull();
+    await expect.poll(async () => (await view()).chain_problem, PATIENT).toBeNull();
     // The mutual close, the commitment, and the child that pays for it.
     expect(await rpc.call<string[]>("getrawmempool")).toHaveLength(3);
-  }, 120_000);
+  });
 
   it("settles all of it, and sweeps the coins in one transaction to the operator", async () => {
     await mine(1);
     await mine(TO_SELF_DELAY + 1);
     await mine(2);
-    await expect.poll(queue).toEqual([]);
+    await expect.poll(queue, PATIENT).toEqual([]);
     const coins = (await alice.call("GET", "/api/wallet/balance")).body
       .onchain_sat as unknown as number;
     const plan = (await view()).actions as unknown as { kind: string; amount_sat: number }[];
@@ -154,5 +155,5 @@ describe.skipIf(absence !== undefined)(`settlement (${absence ?? "bitcoind"})`, 
       .onchain_sat as unknown as number;
     expect(left).toBeGreaterThanOrEqual(500_000);
     expect(left + (swept?.amount_sat ?? 0) + (swept?.fee_sat ?? 0)).toBe(coins);
-  }, 120_000);
+  });
 });

@@ -42,7 +42,7 @@ describeOnChains("a sweep to the operator", (kind) => {
     store = openSqliteStore(":memory:");
     alarms = [];
     destination = await new AddressDescriptors("sim").open(`addr(${addressOf(operator, "sim")})`);
-  }, 60_000);
+  });
   afterEach(async () => {
     await store?.close();
     await lab?.close();
@@ -74,7 +74,7 @@ describeOnChains("a sweep to the operator", (kind) => {
     expect(await lab.sumOfScripts([operator])).toBe(amountSat);
     expect(await wallet.balance()).toBe(70_000_000);
     expect(alarms).toEqual([]);
-  }, 60_000);
+  });
 
   it("is one at a time: until it is in a block there is no other, also after a crash", async () => {
     await sweeper({ reserveSat: 900_000_000 }).run();
@@ -87,7 +87,7 @@ describeOnChains("a sweep to the operator", (kind) => {
     await lab.mine(1);
     await sweeper().tend();
     expect((await sweeper().run())?.body.amountSat).toBeGreaterThan(0);
-  }, 60_000);
+  });
 
   it("that was written and never sent is sent by whoever starts next", async () => {
     const real = source.broadcast.bind(source);
@@ -104,7 +104,7 @@ describeOnChains("a sweep to the operator", (kind) => {
     const paid = parseTransaction(fromHex(row?.body.raw ?? "")).outputs[0]?.amount;
     expect(await lab.sumOfScripts([operator])).toBe(paid);
     expect(new SqliteJournal(store).list("sweep")[0]?.state).toBe("succeeded");
-  }, 60_000);
+  });
 
   it("waits where little is to spare, and where fees are high, until much has gathered", async () => {
     expect(await sweeper({ reserveSat: 999_500_000 }).plan()).toMatchObject({
@@ -117,7 +117,7 @@ describeOnChains("a sweep to the operator", (kind) => {
     });
     const urgent = { maxFeeratePerKw: 250, urgentSat: 900_000_000 };
     expect(await sweeper(urgent).plan()).toMatchObject({ type: "sweep" });
-  }, 60_000);
+  });
 
   it("is given up, with an alarm, only when its coins stay gone", async () => {
     source.broadcast = () => Promise.reject(new Error("the node is away"));
@@ -132,7 +132,7 @@ describeOnChains("a sweep to the operator", (kind) => {
     await same.tend();
     expect(alarms[0]).toContain("can no longer be sent");
     expect(new SqliteJournal(store).list("sweep")[0]?.state).toBe("failed");
-  }, 60_000);
+  });
 
   /** Blocks that take nothing, as when all others pay more. */
   async function wait(blocks: number, fees: Partial<SweepPolicy> = {}): Promise<void> {
@@ -169,7 +169,7 @@ describeOnChains("a sweep to the operator", (kind) => {
     });
     expect(await lab.sumOfScripts([operator])).toBe(amountSat);
     expect(await wallet.balance()).toBe(70_000_000);
-  }, 60_000);
+  });
 
   it("is never made dearer than the operator lets a sweep be", async () => {
     const fee = async (most: number) => {
@@ -185,5 +185,5 @@ describeOnChains("a sweep to the operator", (kind) => {
     await lab.mine(1);
     await sweeper().tend();
     expect(new SqliteJournal(store).list("sweep")[0]?.state).toBe("succeeded");
-  }, 60_000);
+  });
 });
