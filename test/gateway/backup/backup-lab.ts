@@ -67,13 +67,15 @@ export class BackupLab {
 
   async pay(from: ApiLab, id: string, amount_msat: number): Promise<void> {
     const path = `/api/channels/${id}/payments`;
+    const after = Number(balances(from, id).remote) + amount_msat;
     const sent = await from.call("POST", path, {
       body: { amount_msat },
       key: `pay ${++this.keys}`,
     });
     expect(sent, JSON.stringify(sent.body)).toMatchObject({ status: 200 });
-    const { remote } = balances(from, id);
-    await until(() => balances(this.bob, id).local === remote);
+    await until(
+      () => balances(from, id).remote === after && balances(this.bob, id).local === after,
+    );
   }
 
   /** A channel of 500 000 sat with bob, who was given 100 000. */
@@ -144,6 +146,13 @@ export function record(lab: ApiLab, id: string) {
 export function balances(lab: ApiLab, id: string) {
   const base = record(lab, id)?.base;
   return { local: base?.toLocalMsat, remote: base?.toRemoteMsat };
+}
+
+/** Its channels are in their backup as they stay: open, funded, and with an address of each peer. */
+export function isBackedUp({ service }: ApiLab): boolean {
+  const keeper = service.backups?.channels;
+  const isWhole = keeper?.channels.every(({ stage }) => /^open true \S/.test(stage));
+  return isWhole === true && keeper?.isCurrent === true;
 }
 
 export function followed(lab: ApiLab): GatewayEvent[] {

@@ -3,11 +3,14 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { nobleCrypto } from "../../../core/crypto/noble.ts";
 import { SeedSigner } from "../../../core/keys/seed-signer.ts";
 import { MAX_STORED_BYTES } from "../../../core/messages/storage.ts";
+import { publicKey } from "../../../core/primitives/brands.ts";
+import { fromHex } from "../../../core/primitives/bytes.ts";
 import { fetchBlobs } from "../../../gateway/backup/fetch-blobs.ts";
 import { gatherBlobs } from "../../../gateway/backup/peer-copies.ts";
 import { NodeSecret } from "../../../gateway/secrets/node-secret.ts";
+import { PATIENCE_MS } from "../../support/patience.ts";
 import type { ApiLab } from "../api/api-lab.ts";
-import { alarms, BackupLab, followed, record, until } from "./backup-lab.ts";
+import { alarms, BackupLab, followed, isBackedUp, record, until } from "./backup-lab.ts";
 
 const crypto = nobleCrypto();
 let lab: BackupLab;
@@ -19,19 +22,37 @@ afterAll(() => lab.stop());
 const copyAt = ({ service }: ApiLab) =>
   service.backups?.copies.copies.find(({ peer }) => peer === lab.bob.service.nodeId);
 
-/** What bob has on his disk for a node. */
+/** What bob has for a node, also where it is not on his disk yet. */
 async function kept(nodeId: string): Promise<Uint8Array> {
-  return (await lab.bob.service.store.getValue(`peer-storage ${nodeId}`)) ?? new Uint8Array(0);
+  const peer = publicKey(fromHex(nodeId));
+  return (await lab.bob.service.gateway.storage.keptFor(peer)) ?? new Uint8Array(0);
 }
 
-async function asked(secret: NodeSecret) {
+/** A gateway with a channel, and what it laid down at bob last: bob has it, and nothing newer follows by itself. */
+async function laidDown(folder: string) {
+  const alice = await lab.started("alice", folder);
+  const { service } = alice;
+  const { node } = service.gateway;
+  const send = node.sendService.bind(node);
+  let blob = new Uint8Array(0);
+  node.sendService = (to, message) => {
+    if (message.type === "peer_storage") blob = message.blob.slice();
+    return send(to, message);
+  };
+  const id = await lab.opened(alice);
+  await until(() => isBackedUp(alice) && copyAt(alice)?.isCurrent === true);
+  await until(async () => Buffer.from(await kept(service.nodeId)).equals(blob));
+  return { alice, id, blob };
+}
+
+async function asked(secret: NodeSecret, timeoutMs = PATIENCE_MS) {
   const signer = new SeedSigner(crypto, secret.seed(crypto));
   const fetched = await fetchBlobs({
     crypto,
     signer,
     network: "regtest",
     holders: [lab.bobsAddress],
-    timeoutMs: 5_000,
+    timeoutMs,
   });
   const basepointsOf = (keyIndex: number) => signer.channel(keyIndex).basepoints;
   const key = secret.derive(crypto, "backup");
@@ -39,11 +60,7 @@ async function asked(secret: NodeSecret) {
 }
 
 test("from words alone: the peer gives the backup, is asked to close, and pays what was ours in the end", async () => {
-  const alice = await lab.started("alice", "one");
-  const id = await lab.opened(alice);
-  await until(() => copyAt(alice)?.isCurrent === true);
-  await until(async () => (await kept(alice.service.nodeId)).length > 0);
-  const blob = await kept(alice.service.nodeId);
+  const { alice, id, blob } = await laidDown("one");
   // Its size tells nothing of how many channels there are.
   expect(blob.length).toBeGreaterThan(MAX_STORED_BYTES - 256);
   await lab.pay(alice, id, 30_000_000);
@@ -62,12 +79,8 @@ test("from words alone: the peer gives the backup, is asked to close, and pays w
 });
 
 test("a peer that lies: damaged, foreign, older or nothing is told, and replaced", async () => {
-  const alice = await lab.started("alice", "two");
-  const id = await lab.opened(alice);
-  await until(() => copyAt(alice)?.isCurrent === true);
-  const { nodeId, gateway } = alice.service;
-  await until(async () => (await kept(nodeId)).length > 0);
-  const first = await kept(nodeId);
+  const { alice, id, blob: first } = await laidDown("two");
+  const { gateway } = alice.service;
   const events = followed(alice);
   const { storage, node } = gateway;
   const bob = record(alice, id)?.remoteNodeId;
@@ -101,17 +114,14 @@ test("a peer that lies: damaged, foreign, older or nothing is told, and replaced
   );
   expect(given).toMatchObject({ network: undefined, channels: [] });
   expect(given.rejected.join()).toContain("another seed");
-  expect(await asked(stranger)).toMatchObject({ blobs: [] });
+  expect(await asked(stranger, 5_000)).toMatchObject({ blobs: [] });
   await alice.stop();
 });
 
 test("a store that was lost: the peer's backup is told of, and not replaced by an empty one", async () => {
-  const alice = await lab.started("alice", "three");
-  const id = await lab.opened(alice);
+  const { alice, id, blob: before } = await laidDown("three");
   const { nodeId } = alice.service;
-  await until(async () => (await kept(nodeId)).length > 0);
   await alice.stop({ keepsFolder: true });
-  const before = await kept(nodeId);
   await lab.seedOnly("three", "three again");
   const empty = await lab.started("alice", "three again");
   const events = followed(empty);

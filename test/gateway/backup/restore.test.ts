@@ -14,6 +14,7 @@ import { openSeedFile } from "../../../gateway/secrets/seed-file.ts";
 import { startRegtestLab } from "../../../host-sim/chain/bitcoind-lab.ts";
 import type { ChainLab } from "../../../host-sim/chain/lab.ts";
 import { ApiLab } from "../api/api-lab.ts";
+import { isBackedUp } from "./backup-lab.ts";
 
 const crypto = nobleCrypto();
 let chain: ChainLab;
@@ -58,8 +59,12 @@ function dial(lab: ApiLab): void {
 let keys = 0;
 async function pay(from: ApiLab, id: string, amount_msat: number): Promise<void> {
   const path = `/api/channels/${id}/payments`;
+  const given = record(from, id)?.base.toRemoteMsat ?? 0;
   const sent = await from.call("POST", path, { body: { amount_msat }, key: `pay ${++keys}` });
   expect(sent, JSON.stringify(sent.body)).toMatchObject({ status: 200 });
+  // Bob learns last that it is his, and so far he would go on from there.
+  await until(() => record(from, id)?.base.toRemoteMsat === given + amount_msat);
+  await until(() => record(bob, id)?.base.toLocalMsat === given + amount_msat);
 }
 
 /** A channel of 500 000 sat with bob, who was given 100 000. */
@@ -126,7 +131,7 @@ test("an old snapshot: nothing is published before the peer was heard; then the 
   expect(bytes).toBeGreaterThan(4_096);
   expect(readFileSync(path).includes("SQLite format")).toBe(false);
   await pay(alice, id, 50_000_000);
-  await until(() => record(bob, id)?.base.toLocalMsat === 157_000_000);
+  expect(record(bob, id)?.base.toLocalMsat).toBe(157_000_000);
   const before = Number(record(alice, id)?.terms.keyIndex);
   await alice.stop({ keepsFolder: true });
 
@@ -151,9 +156,10 @@ test("the static backup of the first day: the peer is called, asked to close, an
   const alice = await started("alice", "two");
   const id = await opened(alice);
   const stick = join(root, "of the first day");
+  await until(() => isBackedUp(alice));
   copyFileSync(join(root, "two.stick"), stick);
   await pay(alice, id, 50_000_000);
-  await until(() => record(bob, id)?.base.toLocalMsat === 150_000_000);
+  expect(record(bob, id)?.base.toLocalMsat).toBe(150_000_000);
   await alice.stop({ keepsFolder: true });
 
   const counts = await restored("two", "two again", [stick]);

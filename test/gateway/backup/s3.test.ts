@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { S3Copies } from "../../../gateway/backup/s3-copies.ts";
 import { S3Layout } from "../../../gateway/backup/s3-layout.ts";
 import { S3Store } from "../../../gateway/backup/s3-store.ts";
-import { alarms, BackupLab, followed, record, until } from "./backup-lab.ts";
+import { alarms, BackupLab, followed, isBackedUp, record, until } from "./backup-lab.ts";
 import { S3_KEY, S3Lab } from "./s3-lab.ts";
 
 let folder: string;
@@ -121,14 +121,20 @@ test("a store that is away: nothing is lost, the alarm comes once, and its end i
   await copies.stop();
 });
 
+interface Told {
+  readonly store: { readonly stream: { readonly is_current: boolean } };
+  readonly s3: { readonly is_current: boolean };
+}
+
 test("a lost disk: the newest record comes back from the bucket, and the channel goes on once the peer was heard", async () => {
   const settings = { ...s3.settings("alice"), "backup.stream_seconds": "1" };
   const alice = await lab.started("alice", "one", settings);
   const id = await lab.opened(alice);
   await lab.pay(alice, id, 30_000_000);
-  const state = () => alice.service.backups?.s3?.state;
-  const paidAtMs = Date.now();
-  await until(() => state()?.isCurrent === true && (state()?.partAtMs ?? 0) > paidAtMs + 1_000);
+  await until(async () => {
+    const { store, s3: bucket } = (await alice.call("GET", "/api/backup")).body as unknown as Told;
+    return store.stream.is_current && bucket.is_current;
+  });
   await alice.stop({ keepsFolder: true });
   const secret = await lab.seedOnly("one", "one again");
 
@@ -150,7 +156,7 @@ test("a store that was lost, started as it is: the bucket keeps what it has", as
   const settings = s3.settings("held");
   const alice = await lab.started("alice", "two", settings);
   await lab.opened(alice);
-  await until(() => alice.service.backups?.s3?.state.isCurrent === true);
+  await until(() => isBackedUp(alice) && alice.service.backups?.s3?.state.isCurrent === true);
   await alice.stop({ keepsFolder: true });
   const before = await s3.store().get("held/channels.backup");
   await lab.seedOnly("two", "two again");
