@@ -7,6 +7,7 @@ import { HTLC_PRODUCT, PRODUCTS } from "./world.ts";
 const PUSHES = 100;
 const PULL_AT = 40;
 const KILL_AT = 70;
+const SETTLE_MS = 60_000;
 
 export class Shopping {
   pushes = 0;
@@ -172,14 +173,23 @@ export class Shopping {
   }
 
   async holdings(): Promise<void> {
-    const shop = await this.stage.channel("vending", this.channelId);
+    const expected = this.startMsat + this.paidMsat;
+    const shop = await this.settledAt(expected);
     this.stage.timeline.say(
       "note",
       `in their channel the buyer holds ${sat(shop.toRemoteMsat / 1000)}, the vending machine ${sat(shop.toLocalMsat / 1000)}`,
     );
-    const expected = this.startMsat + this.paidMsat;
     if (shop.toLocalMsat !== expected) {
       throw new Error(`the vending machine has ${shop.toLocalMsat} msat, paid were ${expected}`);
+    }
+  }
+
+  /** The buyer has the preimage of an HTLC a round before the vending machine has its money. */
+  private async settledAt(expectedMsat: number) {
+    for (const until = Date.now() + SETTLE_MS; ; ) {
+      const shop = await this.stage.channel("vending", this.channelId);
+      if (shop.toLocalMsat === expectedMsat || Date.now() > until) return shop;
+      await new Promise((wake) => setTimeout(wake, 20));
     }
   }
 }

@@ -14,6 +14,8 @@ export interface ChannelInfo {
 }
 
 const MINE_AT_MOST = 60;
+/** A busy machine tells its devices of a block in this time. */
+const TIP_MS = 20_000;
 
 export class Stage {
   constructor(
@@ -54,7 +56,7 @@ export class Stage {
       this.world.log.some(
         (e) => e.from === role && e.event === "tip" && (e.fields.height as number) >= height,
       );
-    const until = Date.now() + 5000;
+    const until = Date.now() + TIP_MS;
     while (!isDone() && Date.now() < until && !(knows("buyer") && knows("vending"))) {
       await new Promise((wake) => setTimeout(wake, 10));
     }

@@ -39,7 +39,7 @@ export interface WorldOptions {
 }
 
 const TSX = ["--import", "tsx"];
-const WAIT_MS = 30_000;
+const WAIT_MS = 60_000;
 
 /** What is being started when all is to end may take so long to stop (a node that loads, a download). */
 const BEGINNING_MS = 15_000;

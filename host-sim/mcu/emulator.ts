@@ -23,7 +23,7 @@ const STRAPS_OFFSET = 0x100000;
 const STRAPS_MAGIC = 0x50535452;
 const BANK_BYTES = 32 * 1024 * 1024;
 const RAM_KB = 320;
-const START_MS = 10_000;
+const START_MS = 60_000;
 const QEMU = "qemu-system-riscv32";
 /** Of util-linux, on every Debian. */
 const WITH_US = ["setpriv", "--pdeathsig", "KILL"];
@@ -135,7 +135,9 @@ export class Mcu {
       const socket: Socket = createConnection(join(this.folder, "monitor.sock"));
       let text = "";
       let asked = false;
-      socket.setTimeout(5000, () => socket.destroy(new Error("the emulator's monitor is silent")));
+      socket.setTimeout(START_MS, () =>
+        socket.destroy(new Error("the emulator's monitor is silent")),
+      );
       socket.on("error", reject);
       socket.on("data", (bytes) => {
         text += bytes.toString("latin1");

@@ -99,7 +99,7 @@ export class ControlledProcess {
   }
 
   /** Closes its standard input and waits; kills it where it does not end. */
-  async stop(timeoutMs = 5000): Promise<void> {
+  async stop(timeoutMs = 30_000): Promise<void> {
     if (this.ended) return;
     this.child.stdin.end();
     const timer = setTimeout(() => this.child.kill("SIGKILL"), timeoutMs);

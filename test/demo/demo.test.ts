@@ -7,7 +7,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { bitcoindAbsence } from "../support/chain-lab.ts";
 
 const MAIN = join(import.meta.dirname, "../../host-sim/demo/main.ts");
-const DEMO_MS = 120_000;
+const DEMO_MS = 180_000;
 const temporary = mkdtempSync(join(tmpdir(), "demo-test-"));
 afterAll(() => rmSync(temporary, { recursive: true, force: true }));
 
@@ -93,7 +93,7 @@ function storyOn(chain: "sim" | "bitcoind"): void {
     expect(leftBehind()).toEqual([]);
   });
 
-  it("stops in order at Ctrl-C, whatever it is doing", { timeout: DEMO_MS }, async () => {
+  it("stops in order at Ctrl-C, whatever it is doing", { timeout: 3 * DEMO_MS }, async () => {
     for (const at of ["A gateway, a buyer", "opens a channel", "push 10:"]) {
       const run = await demo(["--chain", chain], {}, { signal: "SIGINT", at });
       expect(run.code, at).toBe(130);
