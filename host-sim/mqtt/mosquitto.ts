@@ -1,10 +1,11 @@
 /** A real mosquitto as a process, with a private folder: plain, or with TLS, passwords and an access list. */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BROKER_HOST } from "../../gateway/links/embedded-broker.ts";
+import { freePort } from "../processes/free-port.ts";
 import type { Broker } from "./broker.ts";
 import { makeCertificates } from "./certificates.ts";
 
@@ -128,18 +129,6 @@ function answers(port: number): Promise<boolean> {
     socket.once("connect", () => {
       socket.destroy();
       resolve(true);
-    });
-  });
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, BROKER_HOST, () => {
-      const address = server.address();
-      const port = address && typeof address === "object" ? address.port : 0;
-      server.close(() => resolve(port));
     });
   });
 }

@@ -10,14 +10,14 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
+import { freePort } from "../processes/free-port.ts";
 
 const DEBIAN = "/usr/lib/postgresql";
 const USER = "picobolt";
-const START_TRIES = 300;
+const START_TRIES = 1_200;
 const TRY_MS = 50;
 
 export const POSTGRES_PASSWORD = "a-pass:word/with@signs";
@@ -200,15 +200,6 @@ function killed(pid: number, signal: NodeJS.Signals): void {
   } catch {
     // it ended by itself
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 function later(ms: number): Promise<void> {

@@ -86,17 +86,19 @@ test.skipIf(missing !== undefined)(
       ...["bitcoind", "coffee", "gateway a", "gateway b", "mosquitto", "postgresql", "tea", "till"],
     ]);
     expect(code).toBe(0);
-    expect(processesNaming(fleet.folder)).toEqual([]);
+    await until("nothing is left", () => processesNaming(fleet.folder).length === 0);
     expect(existsSync(fleet.folder)).toBe(false);
   },
-  400_000,
+  900_000,
 );
 
 test.skipIf(missing !== undefined)(
   `killed in the middle it takes all its programs along${missing ? ` (${missing})` : ""}`,
   async () => {
     const fleet = new Fleet();
-    await until("it begins", () => fleet.lines.some(({ who }) => who === "coffee"));
+    await until("it begins", () => fleet.lines.some(({ who }) => who === "coffee"), {
+      ms: 180_000,
+    });
     const { folder } = fleet;
     folders.push(folder);
     expect(processesNaming(folder).length).toBeGreaterThan(2);
@@ -104,5 +106,5 @@ test.skipIf(missing !== undefined)(
     await fleet.done;
     await until("nothing is left", () => processesNaming(folder).length === 0);
   },
-  120_000,
+  300_000,
 );

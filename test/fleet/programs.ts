@@ -2,7 +2,6 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
 import { appendFileSync } from "node:fs";
-import { createServer } from "node:net";
 
 /** The kernel kills what follows when we are gone, also where we were killed. */
 export const TIED_TO_US = ["setpriv", "--pdeathsig", "KILL"] as const;
@@ -160,15 +159,6 @@ export class Server {
     child.kill(signal);
     await gone;
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 function parsed(line: string): Record<string, unknown> | undefined {

@@ -7,12 +7,13 @@ import { formatPublicKey, masterKey, toExtendedPublicKey } from "../../core/keys
 import { VirtualRadio } from "../../host-sim/ble/virtual-radio.ts";
 import { Cable } from "../../host-sim/links/cable.ts";
 import { TestPostgres } from "../../host-sim/postgres/postgres-server.ts";
+import { freePort } from "../../host-sim/processes/free-port.ts";
 import { CustomerPort } from "../../host-sim/virtual/customer-port.ts";
 import { Bitcoin } from "./bitcoin.ts";
 import { Mosquitto } from "./broker.ts";
 import { GatewayPart } from "./gateway.ts";
 import { Machine } from "./machine.ts";
-import { done, freePort, picobolt, type Ran, until } from "./programs.ts";
+import { done, picobolt, type Ran, until } from "./programs.ts";
 import type { Timeline } from "./timeline.ts";
 
 /** Something that can be killed and comes back. */
