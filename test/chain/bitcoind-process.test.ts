@@ -12,6 +12,7 @@ import { startRegtest } from "../../gateway/chain/bitcoind/node-process.ts";
 import { findBitcoind } from "../../gateway/chain/bitcoind/provision.ts";
 import { BitcoindRpc } from "../../gateway/chain/bitcoind/rpc.ts";
 import { bitcoindAbsence } from "../support/chain-lab.ts";
+import { PATIENCE_MS, PATIENT } from "../support/patience.ts";
 
 const TIMEOUT_MS = 330_000;
 const absence = bitcoindAbsence();
@@ -43,8 +44,8 @@ describe.skipIf(absence !== undefined)(`a regtest node${title}`, () => {
     async (end) => {
       const { processId, dataFolder } = await ownerThatEndsBy(end);
       expect(processId).toBeGreaterThan(1);
-      await expect.poll(() => isAlive(processId), { timeout: 20_000 }).toBe(false);
-      await expect.poll(() => existsSync(dataFolder), { timeout: 20_000 }).toBe(false);
+      await expect.poll(() => isAlive(processId), PATIENT).toBe(false);
+      await expect.poll(() => existsSync(dataFolder), PATIENT).toBe(false);
     },
   );
 
@@ -75,13 +76,13 @@ describe("without a node", () => {
   });
 
   /** Answers like nothing that a node would. */
-  async function fake(respond: Parameters<typeof createServer>[1]) {
+  async function fake(respond: Parameters<typeof createServer>[1], timeoutMs = PATIENCE_MS) {
     const server = createServer(respond as never);
     servers.push(server);
     await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
     const { port } = server.address() as AddressInfo;
     const auth = { user: "u", password: "secret-word" };
-    return new BitcoindRpc({ port, auth, timeoutMs: 200 });
+    return new BitcoindRpc({ port, auth, timeoutMs });
   }
 
   it("says where it looked, in the node's place", async () => {
@@ -94,7 +95,7 @@ describe("without a node", () => {
   });
 
   it("gives up on one that is silent, garbled or closes the line", async () => {
-    const silent = await fake(() => undefined);
+    const silent = await fake(() => undefined, 200);
     await expect(silent.call("x")).rejects.toThrow("did not answer in 200 ms");
     const garbled = await fake((_, response) => response.end("<html>"));
     await expect(garbled.call("x")).rejects.toThrow("HTTP 200: <html>");

@@ -16,7 +16,7 @@ describe.each(targets.map((target) => [target.name, target] as const))("%s", (na
       expect(input.length).toBeLessThanOrEqual(target.maxBytes);
       expect(await findingOf(target, input)).toBeUndefined();
     }
-  }, 60_000);
+  });
 });
 
 test("every file of the corpus belongs to a target", () => {
@@ -32,7 +32,7 @@ describe("a fuzzing thread", () => {
     folder = mkdtempSync(join(tmpdir(), "picobolt-fuzz-"));
     const entry = join(import.meta.dirname, "../../host-sim/fuzz/worker.ts");
     thread = new FuzzThread(await buildWorker(entry, join(folder, "worker.mjs"), PLANTED));
-  }, 60_000);
+  });
   afterAll(async () => {
     await thread.end();
     rmSync(folder, { recursive: true });
@@ -44,15 +44,15 @@ describe("a fuzzing thread", () => {
       "Error: the maze's end",
     ]);
     expect([...(found.findings[0]?.input ?? [])].slice(0, 4)).toEqual([9, 200, 31, 77]);
-  }, 90_000);
+  });
 
   test("knows the input that never returns, and goes on afterwards", async () => {
-    const found = await run("planted-loop", { milliseconds: 60_000, hangMs: 1_500 });
+    const found = await run("planted-loop", { milliseconds: 60_000, hangMs: 8_000 });
     expect(found.findings).toMatchObject([{ text: expect.stringContaining("NeverReturns") }]);
     expect(found.findings[0]?.input[0]).toBe(7);
     const after = await run("planted-maze", { milliseconds: 100 });
     expect(after.executions).toBeGreaterThan(0);
-  }, 90_000);
+  });
 
   function run(target: string, how: { milliseconds: number; hangMs?: number }) {
     const { milliseconds, hangMs } = how;

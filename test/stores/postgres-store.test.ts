@@ -12,6 +12,7 @@ import {
   type PostgresStoreOptions,
 } from "../../gateway/store/postgres/postgres-store.ts";
 import { TestPostgres } from "../../host-sim/postgres/postgres-server.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 import { PostgresProxy } from "../support/postgres-proxy.ts";
 import { changeOf, packed, referenceOf } from "../support/store-changes.ts";
 import { refusal, storeContract, storedVersion } from "./store-contract.ts";
@@ -114,12 +115,12 @@ test("a killed server leaves every commit that was reported, and the store goes 
 });
 
 async function eventually(work: () => Promise<void>): Promise<void> {
-  for (let tries = 0; ; tries++) {
+  for (const end = performance.now() + PATIENCE_MS; ; ) {
     try {
       await work();
       return;
     } catch (error) {
-      if (tries === 100) throw error;
+      if (performance.now() > end) throw error;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
