@@ -1,5 +1,5 @@
 /** A device is destroyed and replaced: its owner has words and a backup that is older than the last payment, or what the gateway keeps; the gateway closes at the newest state, to the owner's payout. */
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import {
   derivePublicChild,
   formatPublicKey,
@@ -14,6 +14,7 @@ import { openBackup } from "../../gateway/admin/backup.ts";
 import { entropyOf, newEntropy, wordsOf } from "../../gateway/secrets/words.ts";
 import { NorFlash } from "../../host-sim/flash/nor-flash.ts";
 import { ApiLab } from "../gateway/api/api-lab.ts";
+import { PATIENT } from "../support/patience.ts";
 import {
   type Chips,
   claimRequest,
@@ -80,9 +81,9 @@ async function mined(blocks: number): Promise<void> {
 async function opened(lab: ProgramLab, client: Awaited<ReturnType<ProgramLab["owner"]>>) {
   await connected(lab);
   expect(await client.open({ amountSat: 200_000, key: entropy.random(16) })).toBeDefined();
-  await until(() => recordIn(lab) !== undefined, 10_000);
+  await until(() => recordIn(lab) !== undefined);
   await mined(4);
-  await until(() => recordIn(lab)?.phase === "normal", 10_000);
+  await until(() => recordIn(lab)?.phase === "normal");
   return toHex(recordIn(lab)?.channelId as Uint8Array);
 }
 
@@ -93,8 +94,8 @@ async function paid(lab: ProgramLab, amountSat: number): Promise<void> {
   const payments = packPayments([{ reference: entropy.random(16), amountMsat }]);
   const left = record.base.toLocalMsat - amountMsat;
   lab.program.device?.node.command(record.channelId, { type: "push", payments });
-  await until(() => recordIn(lab)?.base.toLocalMsat === left, 10_000);
-  await until(() => gatewaysRecord(toHex(record.channelId))?.base.toRemoteMsat === left, 10_000);
+  await until(() => recordIn(lab)?.base.toLocalMsat === left);
+  await until(() => gatewaysRecord(toHex(record.channelId))?.base.toRemoteMsat === left);
 }
 
 const gatewaysRecord = (id: string) => gateway.service.gateway.node.record(fromHex(id) as never);
@@ -106,22 +107,37 @@ async function ownersSat(keyIndex: number): Promise<number> {
   return gateway.lab.sumOfScripts([script]);
 }
 
+/** Blocks are found until what was published has come into one. */
+async function ownerHas(sat: number, keyIndex: number): Promise<void> {
+  const mineAndLook = async () => {
+    await mined(1);
+    expect(await ownersSat(keyIndex)).toBe(sat);
+  };
+  await vi.waitFor(mineAndLook, PATIENT);
+}
+
 test("from words and an old backup, and from words and the gateway's blob: closed at the newest state, to the payout", async () => {
   const first = await claimed();
   const id = await opened(first.lab, first.client);
   const saved = await first.client.backup();
   await paid(first.lab, 30_000);
   const lost = toHex(first.lab.program.nodeId);
+  const named = openBackup(noble, ownerOf(words).secret, saved).channels;
+  /** As the gateway keeps it: with the channel, once the device has sent that. */
+  const keptBlob = async () => {
+    const kept = await gateway.call("GET", `/api/devices/${lost}/backup`);
+    expect(kept).toMatchObject({ status: 200 });
+    const bytes = new Uint8Array(Buffer.from(String(kept.body.base64), "base64"));
+    expect(openBackup(noble, ownerOf(words).secret, bytes).channels).toEqual(named);
+    return bytes;
+  };
+  const blob = await vi.waitFor(keptBlob, PATIENT);
   first.lab.stop();
 
-  const kept = await gateway.call("GET", `/api/devices/${lost}/backup`);
-  expect(kept).toMatchObject({ status: 200 });
-  const blob = new Uint8Array(Buffer.from(String(kept.body.base64), "base64"));
   const strangers = wordsOf(newEntropy());
   expect(() => openBackup(noble, ownerOf(strangers).secret, blob)).toThrow(/another owner/);
   expect(() => openBackup(noble, ownerOf(words).secret, blob.slice(0, -1))).toThrow(/damaged/);
   const { channels } = openBackup(noble, ownerOf(words).secret, blob);
-  expect(openBackup(noble, ownerOf(words).secret, saved).channels).toEqual(channels);
 
   const second = await claimed();
   device = second.lab;
@@ -137,10 +153,9 @@ test("from words and an old backup, and from words and the gateway's blob: close
   });
   const closed = await gateway.call("DELETE", `/api/channels/${id}?force=true`, { key: "close" });
   expect(closed, JSON.stringify(closed.body)).toMatchObject({ status: 200 });
-  await until(() => gatewaysRecord(id)?.phase === "force-closing", 10_000);
-  await mined(3);
-  expect(await ownersSat(channel.keyIndex)).toBe(170_000);
-}, 60_000);
+  await until(() => gatewaysRecord(id)?.phase === "force-closing");
+  await ownerHas(170_000, channel.keyIndex);
+});
 
 test("a flash written back from a copy: the old record publishes nothing, and the gateway is asked to close", async () => {
   const { lab, client } = await claimed();
@@ -158,10 +173,9 @@ test("a flash written back from a copy: the old record publishes nothing, and th
   expect(recordIn(device)?.base.toLocalMsat).toBe(200_000_000);
   await connected(device);
   const stale = device;
-  await until(() => recordIn(stale)?.phase === "outdated", 10_000);
+  await until(() => recordIn(stale)?.phase === "outdated");
   const record = recordIn(stale);
   stale.program.device?.node.command(record?.channelId as never, { type: "forceClose" });
-  await until(() => gatewaysRecord(id)?.phase === "force-closing", 10_000);
-  await mined(3);
-  expect(await ownersSat(keyIndex)).toBe(170_000);
-}, 60_000);
+  await until(() => gatewaysRecord(id)?.phase === "force-closing");
+  await ownerHas(170_000, keyIndex);
+});

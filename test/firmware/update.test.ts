@@ -11,6 +11,7 @@ import {
   noble,
   ProgramLab,
   testImage,
+  until,
 } from "../support/program-lab.ts";
 
 const release = newOwner();
@@ -57,21 +58,20 @@ describe("an update", () => {
     let lab = await ProgramLab.start({ image, update: slots });
     const client = await lab.owner(newOwner());
     await client.claim(claimRequest());
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await until(() => lab.program.device !== undefined);
     const progress: number[] = [];
     await client.update(file, (done) => progress.push(done));
     expect(progress).toEqual([1, 2, 3]);
     expect([...slots.written]).toEqual([...program]);
     expect(slots.did).toEqual(["begin", "complete"]);
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await until(() => lab.board.restarts > 0);
     expect(lab.board.restarts).toBe(1);
     slots.confirmed = false;
     lab = await lab.restart({ image: { ...image, number: 6 } });
     await new Promise((resolve) => setTimeout(resolve, 150));
     expect(slots.confirmed).toBe(false);
     lab.board.aheadMs += 30_000;
-    await new Promise((resolve) => setTimeout(resolve, 150));
-    expect(slots.confirmed).toBe(true);
+    await until(() => slots.confirmed);
     lab.stop();
   });
 

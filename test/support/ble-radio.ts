@@ -13,6 +13,7 @@ import { bleCentralDriver, type NobleCentral } from "../../host-sim/ble/noble-ce
 import { realClock } from "../../host-sim/ble/real-clock.ts";
 import { VirtualRadio } from "../../host-sim/ble/virtual-radio.ts";
 import { Pair, payment, type TestNode } from "./node-pair.ts";
+import { PATIENCE_MS } from "./patience.ts";
 
 const TICK_MS = 20;
 /** The pair's nodes lived before, in its own time. */
@@ -94,7 +95,7 @@ export class BleRadioLab {
   }
 
   /** Resolves when it is so. */
-  async until(done: () => boolean, ms = 30_000): Promise<void> {
+  async until(done: () => boolean, ms = PATIENCE_MS): Promise<void> {
     for (const untilMs = Date.now() + ms; !done(); ) {
       if (Date.now() > untilMs) {
         throw new Error(`not within ${ms} ms: ${JSON.stringify(this.states)}`);

@@ -10,6 +10,7 @@ import { GatewayMqtt, type MqttVersion } from "../../gateway/links/mqtt.ts";
 import type { Broker } from "../../host-sim/mqtt/broker.ts";
 import { mqttDriver } from "../../host-sim/mqtt/mqtt-driver.ts";
 import { Pair, payment, type TestNode } from "./node-pair.ts";
+import { PATIENCE_MS } from "./patience.ts";
 
 /** Time in sessions passes faster than ours. */
 const STEP_MS = 5;
@@ -122,7 +123,7 @@ export class MqttWorld {
   }
 
   /** Lets time pass until it is so; what was not, where it never is. */
-  async until(what: string, isSo: () => boolean, ms = 30_000): Promise<void> {
+  async until(what: string, isSo: () => boolean, ms = PATIENCE_MS): Promise<void> {
     for (const end = Date.now() + ms; !isSo(); ) {
       if (Date.now() > end) {
         throw new Error(

@@ -13,6 +13,7 @@ import type { SerialDriver } from "../../firmware/links/drivers.ts";
 import { type Program, startProgram } from "../../firmware/program.ts";
 import { AdminClient, type ClaimRequest } from "../../gateway/admin/client.ts";
 import { NorFlash } from "../../host-sim/flash/nor-flash.ts";
+import { PATIENCE_MS } from "./patience.ts";
 
 export const noble = nobleCrypto();
 export const entropy: Entropy = { random: (length) => new Uint8Array(randomBytes(length)) };
@@ -221,7 +222,7 @@ export function ownerOf(
   return AdminClient.connect({ ...session, network: REGTEST, timeoutMs });
 }
 
-export async function until(holds: () => boolean, ms = 30_000): Promise<void> {
+export async function until(holds: () => boolean, ms = PATIENCE_MS): Promise<void> {
   const end = performance.now() + ms;
   while (!holds()) {
     if (performance.now() > end) throw new Error("it never came true");

@@ -16,6 +16,7 @@ import { AdminClient } from "../../gateway/admin/client.ts";
 import { BenchPins } from "./bench-board.ts";
 import { Air } from "./ble-air.ts";
 import { DeviceLab, type LabDevice } from "./device-lab.ts";
+import { PATIENCE_MS } from "./patience.ts";
 import {
   claimRequest,
   entropy,
@@ -166,7 +167,7 @@ export class ProgramShop {
   }
 
   /** Lets everybody act until it is so. */
-  async until(holds: () => boolean, ms = 30_000): Promise<void> {
+  async until(holds: () => boolean, ms = PATIENCE_MS): Promise<void> {
     const end = performance.now() + ms;
     while (!holds()) {
       if (performance.now() > end) {
