@@ -7,7 +7,9 @@ import { formatPublicKey, masterKey, toExtendedPublicKey } from "../../core/keys
 import type { JsonObject } from "../../gateway/api/event-json.ts";
 import { Cable } from "../../host-sim/links/cable.ts";
 import { ControlledProcess } from "../../host-sim/processes/control.ts";
+import { buildXsCryptoWorker } from "../../host-sim/xs/build.ts";
 import { picobolt, type Ran } from "../cli/run-picobolt.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 
 const TSX = [process.execPath, "--import", "tsx"];
 const DEVICE = new URL("../../host-sim/virtual/device-process.ts", import.meta.url).pathname;
@@ -33,6 +35,8 @@ export class XsMachine {
   private constructor(private readonly options: XsMachineOptions) {}
 
   static async make(options: XsMachineOptions = {}): Promise<XsMachine> {
+    // Minutes, where nobody has built it: the device would be waited for in vain.
+    await buildXsCryptoWorker();
     const machine = new XsMachine(options);
     const { folder } = machine;
     [machine.till, machine.uplink, machine.payerCable] = await Promise.all([
@@ -123,12 +127,18 @@ export class XsMachine {
     return this.told.filter((one) => one.event === "app" && one.type === type);
   }
 
+  /** That, so often, and not more often: it tells of it beside its line to the customer. */
+  async hasTold(type: string, count: number): Promise<void> {
+    await this.until(`${type} ${count}`, () => this.apps(type).length >= count);
+    if (this.apps(type).length > count) throw new Error(`${type} more than ${count} times`);
+  }
+
   /** Lines of the device's console. */
   lines(): readonly string[] {
     return this.told.filter((one) => one.event === "line").map((one) => one.line as string);
   }
 
-  async until(what: string, isThere: () => boolean, timeoutMs = 30_000): Promise<void> {
+  async until(what: string, isThere: () => boolean, timeoutMs = PATIENCE_MS): Promise<void> {
     const until = Date.now() + timeoutMs;
     while (!isThere()) {
       if (Date.now() > until) {
