@@ -24,11 +24,13 @@ import type { Broker } from "../../host-sim/mqtt/broker.ts";
 import { startMosquitto } from "../../host-sim/mqtt/mosquitto.ts";
 import { TestPostgres } from "../../host-sim/postgres/postgres-server.ts";
 import { crypto } from "./node-pair.ts";
+import { PATIENCE_MS } from "./patience.ts";
 
 const PICOBOLT = new URL("../../cli/picobolt.mjs", import.meta.url).pathname;
 const TICK_MS = 20;
 const WALLET = "shared gateway";
-export const LEASE_SECONDS = 2;
+/** A process, or its disk, may stand still for some seconds on a busy machine, and is not dead. */
+export const LEASE_SECONDS = 8;
 /** As a gateway forwards unless it is told otherwise. */
 const TERMS = {
   feeBaseMsat: milliSatoshi(1_000),
@@ -110,6 +112,8 @@ export class GatewayProcess {
   log = "";
   readonly folder: string;
   private child: ChildProcess | undefined;
+  /** It has ended, and its last words are in the log. */
+  private closed: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly lab: WorkerLab,
@@ -156,6 +160,7 @@ export class GatewayProcess {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.child = child;
+    this.closed = once(child, "close");
     child.stderr.on("data", (bytes) => {
       this.log += String(bytes);
     });
@@ -195,16 +200,13 @@ export class GatewayProcess {
   }
 
   async ended(): Promise<number | null> {
-    if (!this.child || !this.isRunning) return this.child?.exitCode ?? null;
-    const [code] = (await once(this.child, "exit")) as [number | null];
-    return code;
+    await this.closed;
+    return this.child?.exitCode ?? null;
   }
 
   private async end(signal: NodeJS.Signals): Promise<void> {
-    if (!this.child || !this.isRunning) return;
-    const gone = once(this.child, "exit");
-    this.child.kill(signal);
-    await gone;
+    if (this.isRunning) this.child?.kill(signal);
+    await this.closed;
   }
 }
 
@@ -332,7 +334,7 @@ export class TestDevice {
 export async function until(
   what: string,
   isSo: () => boolean | Promise<boolean>,
-  ms = 30_000,
+  ms = PATIENCE_MS,
 ): Promise<void> {
   for (const end = Date.now() + ms; Date.now() < end; ) {
     if (await isSo()) return;

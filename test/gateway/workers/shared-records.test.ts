@@ -14,6 +14,7 @@ import {
 import { storedChannels } from "../../../gateway/store/postgres/stored-channels.ts";
 import { DevicePlaces } from "../../../gateway/workers/device-places.ts";
 import { TestPostgres } from "../../../host-sim/postgres/postgres-server.ts";
+import { PATIENT } from "../../support/patience.ts";
 import { PostgresProxy } from "../../support/postgres-proxy.ts";
 import { idempotencyContract } from "../api/idempotency-contract.ts";
 import { limit, msat, spendingContract, TODAY } from "../auth/spending-contract.ts";
@@ -70,7 +71,7 @@ test("what could not be counted is not counted later: nothing was paid for it", 
   const daily = [limit(1, 1_000)];
   wire.cut = "before-commit";
   await expect(spending.add(TODAY, daily, msat(600))).rejects.toThrow(/was lost/);
-  await vi.waitFor(() => spending.giveBack(TODAY - 9, daily, msat(1)), { timeout: 10_000 });
+  await vi.waitFor(() => spending.giveBack(TODAY - 9, daily, msat(1)), PATIENT);
   expect(await spending.add(TODAY, daily, msat(1_000))).toBe(true);
   await stores.pop()?.close();
   await wire.close();

@@ -17,6 +17,8 @@ import {
 } from "../../support/worker-lab.ts";
 
 const HALF = 500_000_000;
+/** A payment is tried for so long. */
+const TRIED_SECONDS = 60;
 const AMOUNT = 1_000_000;
 const FEE = 1_000 + AMOUNT / 10_000;
 /** Payments that are under way when a process is killed. */
@@ -39,7 +41,7 @@ beforeAll(async () => {
     await device.open();
     expected.set(device, HALF);
   }
-}, 90_000);
+});
 
 afterAll(async () => {
   if (process.env.PICOBOLT_SHOW_LOGS) {
@@ -48,7 +50,7 @@ afterAll(async () => {
   wire?.thaw();
   await lab?.close();
   await wire?.close();
-}, 20_000);
+});
 
 async function heldBy(process: GatewayProcess): Promise<TestDevice[]> {
   const all = await lab.holders();
@@ -59,6 +61,11 @@ async function areShared(): Promise<void> {
   await until("they are shared", async () => {
     return (await heldBy(a)).length >= 1 && (await heldBy(b)).length >= 1;
   });
+  // By their own word as well: that a session has ended a device may learn last.
+  await until("the processes have them all", async () => {
+    const { devices } = await b.client.call("listDevices", {});
+    return devices.length === lab.devices.length && devices.every(({ connected }) => connected);
+  });
   await until("all are there again", () => lab.devices.every(({ isReady }) => isReady));
 }
 
@@ -66,15 +73,17 @@ async function areShared(): Promise<void> {
 async function begin(from: TestDevice, to: TestDevice): Promise<() => Promise<Payment>> {
   const invoice = await to.bank.invoices.create({ amountMsat: milliSatoshi(AMOUNT) });
   const paying = from.bank.payInvoice(invoice.text, {
-    timeoutSeconds: 60,
+    timeoutSeconds: TRIED_SECONDS,
     maxFeeMsat: milliSatoshi(FEE) as MilliSatoshi,
   });
   return async () => {
     let known = await paying;
-    await until(`${from.name} knows whether it paid ${to.name}`, async () => {
+    const isKnown = async () => {
       known = (await from.bank.payment(known.paymentHash)) ?? known;
       return known.status !== "pending";
-    });
+    };
+    const what = `${from.name} knows whether it paid ${to.name}`;
+    await until(what, isKnown, 2 * TRIED_SECONDS * 1_000);
     if (known.status === "succeeded") {
       expected.set(from, (expected.get(from) ?? 0) - AMOUNT - FEE);
       expected.set(to, (expected.get(to) ?? 0) + AMOUNT);
@@ -102,7 +111,7 @@ async function expectSums(): Promise<void> {
 it("a second process gets its share of them, and payments go from one to the other", async () => {
   b = await lab.gateway("b");
   await areShared();
-  expect(b.log).toContain("tower.serve does nothing with worker.name");
+  await until("b says so", () => b.log.includes("tower.serve does nothing with worker.name"));
   const [x] = await heldBy(a);
   const [y] = await heldBy(b);
   if (!x || !y) throw new Error("one process has no devices");
@@ -117,7 +126,7 @@ it("a second process gets its share of them, and payments go from one to the oth
     return state === "paid";
   });
   await expectSums();
-}, 60_000);
+});
 
 it("whoever follows at one process hears what happens in the other, once, and which it was", async () => {
   const [x] = await heldBy(a);
@@ -151,7 +160,7 @@ it("whoever follows at one process hears what happens in the other, once, and wh
     await following;
   }
   await expectSums();
-}, 60_000);
+});
 
 it("either process answers for the channels of both, and passes a call on to the one that runs them", async () => {
   const ids = lab.devices.map(({ id }) => toHex(id)).sort();
@@ -186,7 +195,7 @@ it("either process answers for the channels of both, and passes a call on to the
     macaroon: readFileSync(join(a.folder, "readonly.macaroon"), "utf8").trim(),
   });
   await expect(pay(readonly, "tea")).rejects.toThrow(/permit/);
-}, 60_000);
+});
 
 /** Some payments are under way when `fail` comes, others are begun after it; all of them end, and the sums agree. */
 async function takeOver(fail: () => Promise<void> | void): Promise<string> {
@@ -222,7 +231,7 @@ async function takeOver(fail: () => Promise<void> | void): Promise<string> {
 it("one is killed with payments under way: the other takes over, none is lost, none doubled", async () => {
   const shown = await takeOver(() => a.kill());
   console.info(`a process was killed, ${shown}`);
-}, 120_000);
+});
 
 it("it comes back, and gets its share again", async () => {
   await a.start();
@@ -232,7 +241,7 @@ it("it comes back, and gets its share again", async () => {
   if (!x || !y) throw new Error("one process has no devices");
   expect((await (await begin(x, y))()).status).toBe("succeeded");
   await expectSums();
-}, 60_000);
+});
 
 it("one has the broker and the chain, and no database: it ends, nothing that it does later counts", async () => {
   const shown = await takeOver(() => wire.freeze());
@@ -245,4 +254,4 @@ it("one has the broker and the chain, and no database: it ends, nothing that it 
   await areShared();
   await expectSums();
   expectNoFalseAlarms();
-}, 120_000);
+});
