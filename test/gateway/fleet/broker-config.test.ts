@@ -1,21 +1,21 @@
 /** The files of `picobolt broker-config` in a real mosquitto: who gets in, who may speak where, and what a revoked device may do. */
-import { spawn } from "node:child_process";
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
-import { createServer } from "node:net";
+import type { ChildProcess } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectAsync, type MqttClient } from "mqtt";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { type BrokerConfig, writeBrokerConfig } from "../../../gateway/fleet/broker-config.ts";
+import { PATIENCE_MS, PATIENT } from "../../support/patience.ts";
+import { startWritten } from "./written-broker.ts";
 
 const GATEWAY = "00112233445566aa";
 const COFFEE = "aaaaaaaaaaaaaaaa";
 const TEA = "bbbbbbbbbbbbbbbb";
-const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
 const clients: MqttClient[] = [];
 let folder: string;
 let port: number;
-let broker: ReturnType<typeof spawn>;
+let broker: ChildProcess;
 let made: BrokerConfig;
 
 function configure(change: { add?: string[]; revoke?: string[] }): BrokerConfig {
@@ -33,21 +33,11 @@ function configure(change: { add?: string[]; revoke?: string[] }): BrokerConfig 
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "picobolt-broker-config-"));
-  port = await freePort();
-  made = configure({ add: [COFFEE, TEA] });
-  const own = join(folder, "own.conf");
-  // Run by root it would become another user, who cannot read this folder.
-  appendFileSync(
-    own,
-    `${readFileSync(made.config, "utf8")}${process.getuid?.() === 0 ? "user root\n" : ""}`,
-  );
-  broker = spawn("mosquitto", ["-c", own], { env, stdio: "ignore" });
-  for (let attempt = 0; attempt < 100; attempt++) {
-    const gateway = await enter(gatewayUser()).catch(() => undefined);
-    if (gateway) return;
-    await new Promise((wake) => setTimeout(wake, 50));
-  }
-  throw new Error("mosquitto does not take what was written");
+  broker = await startWritten((free) => {
+    port = free;
+    made = configure({ add: [COFFEE, TEA] });
+    return made.config;
+  });
 });
 afterEach(async () => {
   for (const client of clients.splice(0)) await client.endAsync(true);
@@ -72,7 +62,7 @@ async function enter({ user, password }: { user: string; password: string }): Pr
     password,
     ca: readFileSync(made.caFile),
     reconnectPeriod: 0,
-    connectTimeout: 3_000,
+    connectTimeout: PATIENCE_MS,
   });
   clients.push(client);
   return client;
@@ -101,8 +91,8 @@ test("the gateway hears every device, and a device is itself alone", async () =>
   await gateway.publishAsync(`${base}/${TEA}/down`, "for tea", { qos: 1 });
   await coffee.publishAsync(`${base}/${COFFEE}/up`, "mine", { qos: 1 });
   await gateway.publishAsync(`${base}/${COFFEE}/down`, "for coffee", { qos: 1 });
-  await expect.poll(() => atCoffee).toEqual([`${base}/${COFFEE}/down`]);
-  await expect.poll(() => atGateway).toEqual([`${base}/${COFFEE}/up`]);
+  await expect.poll(() => atCoffee, PATIENT).toEqual([`${base}/${COFFEE}/down`]);
+  await expect.poll(() => atGateway, PATIENT).toEqual([`${base}/${COFFEE}/up`]);
 });
 
 test("nobody comes in without a password, with a wrong one, or without TLS", async () => {
@@ -134,7 +124,7 @@ test("said again it changes nothing; a revoked device is out, and the others sta
           () => "in",
           () => "out",
         ),
-      { timeout: 5_000 },
+      PATIENT,
     )
     .toBe("out");
   await enter(coffee);
@@ -146,13 +136,3 @@ test("what opens anything is its owner's alone", () => {
   }
   expect(statSync(made.devices.get(COFFEE) as string).mode & 0o077).toBe(0);
 });
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
-}

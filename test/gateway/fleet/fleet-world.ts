@@ -1,9 +1,8 @@
 /** A gateway's program on a real Bitcoin node and a real mosquitto with TLS, passwords and an access list, and machines of its fleet. */
 
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PicoboltClient } from "../../../client/client.ts";
@@ -14,15 +13,16 @@ import type { SettingName } from "../../../gateway/run/settings.ts";
 import { startRegtestLab } from "../../../host-sim/chain/bitcoind-lab.ts";
 import type { ChainLab } from "../../../host-sim/chain/lab.ts";
 import { Cable } from "../../../host-sim/links/cable.ts";
+import { ControlledProcess } from "../../../host-sim/processes/control.ts";
+import { PATIENCE_MS } from "../../support/patience.ts";
 import { ApiLab } from "../api/api-lab.ts";
 import { FleetMachine } from "./fleet-machine.ts";
+import { startWritten } from "./written-broker.ts";
 
 const WALLET = "operator";
-const WAIT_MS = 30_000;
 const STEP_MS = 50;
 const PIECE_BYTES = 32_768;
 const VIRTUAL = new URL("../../../host-sim/virtual/device-process.ts", import.meta.url).pathname;
-const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
 
 export class FleetWorld {
   readonly machines: FleetMachine[] = [];
@@ -32,7 +32,7 @@ export class FleetWorld {
   private chain!: ChainLab;
   private api: ApiLab | undefined;
   private readonly cables: Cable[] = [];
-  private readonly children: ChildProcess[] = [];
+  private readonly virtual: ControlledProcess[] = [];
   private broker: ChildProcess | undefined;
 
   static async start(): Promise<FleetWorld> {
@@ -81,23 +81,26 @@ export class FleetWorld {
     const told = await this.client.call("claimDevice", { node_id, name, groups: [...groups] });
     await machine.claimFor(told.owner, name, told.mqtt as PlainObject);
     await this.until(`${name} is online`, async () => {
-      const { state, firmware } = await this.client.call("getDevice", { node_id });
-      return state === "online" && firmware !== null;
+      const told = await this.client.call("getDevice", { node_id });
+      return told.state === "online" && told.firmware !== null && told.claimed_at !== null;
     });
     return machine;
   }
 
   /** A process of its own, at whose cable anybody may call. */
-  async virtualMachine(): Promise<{ readonly link: string; stop(): void }> {
+  async virtualMachine(): Promise<{ readonly link: string; stop(): Promise<void> }> {
     const cable = await Cable.lay(this.folder, "cable", "socket");
     this.cables.push(cable);
     const [link, its] = cable.ends;
     const place = ["--folder", join(this.folder, "virtual"), "--serial", its, "--mqtt"];
-    const child = spawn(process.execPath, ["--import", "tsx", VIRTUAL, ...place], {
-      stdio: ["pipe", "ignore", "ignore"],
+    let hasStarted = false;
+    const words = [process.execPath, "--import", "tsx", VIRTUAL, ...place];
+    const machine = new ControlledProcess("virtual machine", words, (event) => {
+      hasStarted ||= event === "started";
     });
-    this.children.push(child);
-    return { link, stop: () => child.kill() };
+    this.virtual.push(machine);
+    await this.until("the virtual machine runs", () => hasStarted);
+    return { link, stop: () => machine.stop() };
   }
 
   async upload(file: Uint8Array): Promise<string> {
@@ -111,7 +114,7 @@ export class FleetWorld {
   }
 
   async until(what: string, isSo: () => Promise<boolean> | boolean): Promise<void> {
-    for (const end = Date.now() + WAIT_MS; !(await isSo()); ) {
+    for (const end = Date.now() + PATIENCE_MS; !(await isSo()); ) {
       if (Date.now() > end) throw new Error(`it never came true: ${what}`);
       await new Promise((wake) => setTimeout(wake, STEP_MS));
     }
@@ -120,7 +123,8 @@ export class FleetWorld {
   async close(): Promise<void> {
     for (const machine of this.machines) machine.switchOff();
     await this.stopGateway();
-    for (const child of [...this.children, this.broker]) child?.kill("SIGKILL");
+    for (const machine of this.virtual) await machine.kill();
+    this.broker?.kill("SIGKILL");
     for (const cable of this.cables) await cable.close();
     await this.chain.close();
     rmSync(this.folder, { recursive: true, force: true });
@@ -138,30 +142,19 @@ export class FleetWorld {
   }
 
   private async startBroker(): Promise<void> {
-    const port = await freePort();
-    const made = writeBrokerConfig({
-      folder: this.brokerFolder,
-      gateway: topicName(this.nodeId),
-      add: [],
-      revoke: [],
-      names: ["localhost"],
-      port,
-      caSecret: new Uint8Array(32).fill(7),
-      nowMs: Date.now,
+    this.broker = await startWritten((port) => {
+      const made = writeBrokerConfig({
+        folder: this.brokerFolder,
+        gateway: topicName(this.nodeId),
+        add: [],
+        revoke: [],
+        names: ["localhost"],
+        port,
+        caSecret: new Uint8Array(32).fill(7),
+        nowMs: Date.now,
+      });
+      return made.config;
     });
-    const own = join(this.brokerFolder, "own.conf");
-    const user = process.getuid?.() === 0 ? "user root\n" : "";
-    appendFileSync(own, `${readFileSync(made.config, "utf8")}${user}`);
-    this.broker = spawn("mosquitto", ["-c", own], { env, stdio: "ignore" });
     writeFileSync(join(this.brokerFolder, "pid"), `${this.broker.pid}\n`);
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -22,7 +22,7 @@ beforeAll(async () => {
   coffee = await world.machine("coffee", [GROUP]);
   tea = await world.machine("tea", [GROUP]);
   soup = await world.machine("soup", [GROUP]);
-}, 120_000);
+});
 afterAll(() => world?.close());
 
 const call: FleetWorld["client"]["call"] = (...given) => world.client.call(...given);
@@ -112,7 +112,7 @@ test("an image goes out in stages, over a restart of the gateway in the middle",
   expect(world.machines.map(({ started }) => started.filter((n) => n === 6).length)).toEqual([
     1, 1, 1,
   ]);
-}, 90_000);
+});
 
 test("a bad image halts at the first stage; it is aborted, and nobody else ever had it", async () => {
   const image = await world.upload(imageFile(7, "bad"));
@@ -128,10 +128,13 @@ test("a bad image halts at the first stage; it is aborted, and nobody else ever 
   await expect(call("startRollout", order)).rejects.toMatchObject({ problem: "refused" });
   expect(await call("abortRollout", { id })).toMatchObject({ state: "aborted" });
   await expect(call("resumeRollout", { id })).rejects.toMatchObject({ problem: "refused" });
-}, 60_000);
+});
 
 test("by the command: the fleet as a table, prices to a group, and what a device is asked", async () => {
   const gateway = ["--gateway", join(world.folder, "gateway")];
+  await world.until("all are online", async () => {
+    return (await call("listDevices", {})).devices.every(({ state }) => state === "online");
+  });
   const table = await picobolt(["device", "list", ...gateway]);
   expect(table.stderr).toBe("");
   expect(table.stdout).toMatch(/^NAME +DEVICE +STATE +GROUPS/);
@@ -152,7 +155,7 @@ test("by the command: the fleet as a table, prices to a group, and what a device
   const nobody = await picobolt(["device", "show", "nobody", ...gateway]);
   expect(nobody).toMatchObject({ code: 4, stdout: "" });
   expect(nobody.stderr).toMatch(/there is no device nobody; there are/);
-}, 60_000);
+});
 
 test("a virtual machine on a cable is claimed for the fleet by the command, and comes over the broker", async () => {
   const virtual = await world.virtualMachine();
@@ -166,8 +169,8 @@ test("a virtual machine on a cable is claimed for the fleet by the command, and 
     const { devices } = await call("listDevices", { group: "bar" });
     return devices.some((one) => one.state === "online" && one.link?.startsWith("mqtt:") === true);
   });
-  virtual.stop();
-}, 60_000);
+  await virtual.stop();
+});
 
 test("a revoked device is let in by the broker no more, and is sent nothing", async () => {
   const { nodeId: node_id } = soup;
