@@ -5,6 +5,7 @@ import { fromHex } from "../../../core/primitives/bytes.ts";
 import { type Alarm, AlarmBoard } from "../../../gateway/operations/alarm-board.ts";
 import { type AlertPorts, Alerts, type WatchedState } from "../../../gateway/operations/alerts.ts";
 import { picobolt } from "../../cli/run-picobolt.ts";
+import { PATIENT } from "../../support/patience.ts";
 import { ApiLab } from "../api/api-lab.ts";
 
 const MINUTE_MS = 60_000;
@@ -205,23 +206,27 @@ test("in a service: a channel that is closed by force is an event, a figure, and
   const opened = await alice.call("POST", "/api/channels", { body: opening, key: "one" });
   expect(opened.status).toBeLessThan(300);
   const id = String(opened.body.channel_id);
-  await expect.poll(() => alice.lab.mempool()).toHaveLength(1);
+  await expect.poll(() => alice.lab.mempool(), PATIENT).toHaveLength(1);
   await alice.lab.mine(3);
   await expect
-    .poll(async () => (await alice.call("GET", `/api/channels/${id}`)).body.state)
+    .poll(async () => (await alice.call("GET", `/api/channels/${id}`)).body.state, PATIENT)
     .toBe("normal");
   const { service } = alice;
   await service.alerts.look();
   expect(service.alarms.current).toEqual([]);
   service.gateway.node.command(channelId(fromHex(id)), { type: "forceClose" });
-  await expect.poll(() => alice.lab.mempool()).not.toHaveLength(0);
-  await Promise.all([service.alerts.look(), bob.service.alerts.look()]);
+  await expect.poll(() => alice.lab.mempool(), PATIENT).not.toHaveLength(0);
   const alarms = () =>
     service.events
       .since(0)
       .map(({ event }) => event)
       .filter(({ type, name }) => type === "alarm" && name === "channel-closing");
-  expect(alarms()).toMatchObject([{ state: "raised", channel_id: id }]);
+  await expect
+    .poll(async () => {
+      await Promise.all([service.alerts.look(), bob.service.alerts.look()]);
+      return alarms();
+    }, PATIENT)
+    .toMatchObject([{ state: "raised", channel_id: id }]);
   const metrics = await alice.call("GET", "/metrics");
   expect(metrics.body.text).toContain('picobolt_alarms{name="channel-closing"} 1');
   await alice.lab.mine(1);
@@ -229,7 +234,7 @@ test("in a service: a channel that is closed by force is an event, a figure, and
     .poll(async () => {
       await bob.service.alerts.look();
       return bob.service.alarms.current.map(({ text }) => text);
-    })
+    }, PATIENT)
     .toMatchObject([expect.stringContaining("remote commitment")]);
 });
 
@@ -247,7 +252,8 @@ test("the alarms of the gateway and of its devices are in one place: API, comman
   const device = service.fleet?.registry.active(node_id);
   if (!device) throw new Error("it is not of the fleet");
   await service.fleet?.registry.note({ ...device, lastSeen: 1 });
-  await expect.poll(names, { timeout: 10_000 }).toEqual(["device-silent"]);
+  await expect.poll(names, PATIENT).toEqual(["device-silent"]);
+  service.alerts.stop(); // a look of its own would find that there is room
   service.alarms.settle("gateway", ["disk-low"], [{ name: "disk-low", text: "make room" }]);
   service.alarm("a claim was refused");
 

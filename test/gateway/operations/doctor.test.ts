@@ -12,12 +12,14 @@ import {
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type CheckReport, runCheck } from "../../../gateway/operations/check.ts";
 import { type ChecksOptions, checksOf } from "../../../gateway/operations/checks.ts";
 import type { SettingName } from "../../../gateway/run/settings.ts";
 import { openSqliteStore } from "../../../gateway/store/sqlite-store.ts";
 import { picobolt } from "../../cli/run-picobolt.ts";
+import { PATIENT } from "../../support/patience.ts";
 import { ApiLab } from "../api/api-lab.ts";
 
 const DAY_MS = 86_400_000;
@@ -60,7 +62,15 @@ function traces(folder: string): unknown {
 test("a gateway that runs: held, ready, and its plain seed is pointed at; nothing was touched", async () => {
   const lab = await ApiLab.start({ settings: { "api.tls": "auto" } });
   try {
-    const before = traces(lab.folder);
+    await expect.poll(() => lab.service.mqtt?.isConnected, PATIENT).toBe(true);
+    // What it writes at its start is written.
+    let before = traces(lab.folder);
+    const isSettled = () => {
+      const last = before;
+      before = traces(lab.folder);
+      return isDeepStrictEqual(before, last);
+    };
+    await expect.poll(isSettled, { ...PATIENT, interval: 500 }).toBe(true);
     const reports = await examine({ data_dir: lab.folder });
     expect(withStatus(reports, "failed")).toEqual([]);
     expect(withStatus(reports, "warning")).toEqual(["seed"]);

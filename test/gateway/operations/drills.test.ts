@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type RegtestNode, startRegtest } from "../../../gateway/chain/bitcoind/node-process.ts";
 import { picobolt, Running } from "../../cli/run-picobolt.ts";
+import { PATIENCE_MS, PATIENT } from "../../support/patience.ts";
 
 let root: string;
 let node: RegtestNode;
@@ -16,7 +17,7 @@ beforeAll(async () => {
   node = await startRegtest({ dataFolder: join(root, "bitcoin") });
   gateway = await started("./gateway");
   nodeId = (await ask("./gateway", "node", "info")).node_id;
-}, 60_000);
+});
 afterAll(async () => {
   await ended();
   await node.stop();
@@ -47,7 +48,7 @@ const NODE = () => [
 async function started(folder: string): Promise<Running> {
   const words = documented(`picobolt gateway --data-dir ${folder}`).slice(1);
   const running = new Running([...words, "--network", "regtest", "--json", ...NODE()]);
-  await running.says('"event":"ready"', 60_000);
+  await running.says('"event":"ready"', PATIENCE_MS);
   return running;
 }
 
@@ -90,7 +91,7 @@ test("the Bitcoin node was killed: the gateway stays and says so, and goes on wi
   expect(await doctor()).toMatchObject({ bitcoind: "failed" });
   const dataFolder = join(root, "bitcoin");
   node = await startRegtest({ dataFolder, rpcPort });
-  await expect.poll(async () => (await asked()).last.synced, { timeout: 20_000 }).toBe(true);
+  await expect.poll(async () => (await asked()).last.synced, PATIENT).toBe(true);
 });
 
 test("a macaroon was stolen: revoked, it is worth nothing, and the new one works", async () => {

@@ -20,8 +20,8 @@ test("no HTLC is taken or begun, each with a clear failure; what is pushed withi
   );
   const ours = (await lab.call("POST", "/api/invoices", { body: { amount: 700 } })).body.invoice;
   const theirs = (await peer.call("POST", "/api/invoices", { body: { amount: 700 } })).body.invoice;
-  const pay = (from: typeof lab, invoice: unknown, key: string) =>
-    from.call("POST", "/api/payments", { body: { invoice, timeout_seconds: 2 }, key });
+  const pay = (from: typeof lab, invoice: unknown, key: string, more = {}) =>
+    from.call("POST", "/api/payments", { body: { invoice, ...more }, key });
   const stale = vi.spyOn(lab.service.chain.health, "staleness").mockReturnValue(WHY);
 
   const ready = await lab.call("GET", "/ready", { macaroon: null });
@@ -29,7 +29,7 @@ test("no HTLC is taken or begun, each with a clear failure; what is pushed withi
   const begun = await pay(lab, theirs, "begun");
   expect(begun).toMatchObject({ status: 503, body: { type: "urn:picobolt:problem:unavailable" } });
   expect(begun.body.detail).toBe(`Nothing was paid: ${WHY}.`);
-  const taken = await pay(peer, ours, "taken");
+  const taken = await pay(peer, ours, "taken", { timeout_seconds: 2 });
   expect(taken.body.status).toBe("failed");
   const pushed = await lab.call("POST", pushes, { body: push, key: "pushed" });
   expect(pushed.body.state).toBe("succeeded");
