@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { checkAuditLog } from "../../../gateway/auth/audit-check.ts";
 import { type AuditEntry, AuditLog } from "../../../gateway/auth/audit-log.ts";
+import { PATIENT } from "../../support/patience.ts";
 
 const entry = (target: string): AuditEntry => ({
   who: "0011223344556677 (admin)",
@@ -151,11 +152,11 @@ test("calls of one moment share one wait for the disk, and none is answered befo
     return log.durable().then(() => answered.push(name));
   };
   const first = call("first");
-  await vi.waitFor(() => expect(syncs).toHaveLength(1));
+  await vi.waitFor(() => expect(syncs).toHaveLength(1), PATIENT);
   const others = Array.from({ length: 100 }, (_, i) => call(`call ${i}`));
   syncs[0]?.();
   await first;
-  await vi.waitFor(() => expect(syncs).toHaveLength(2));
+  await vi.waitFor(() => expect(syncs).toHaveLength(2), PATIENT);
   expect(answered).toEqual(["first"]); // its sync began before the others were written
   syncs[1]?.();
   await Promise.all(others);

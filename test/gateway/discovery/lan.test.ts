@@ -2,6 +2,7 @@
 import { Bonjour } from "bonjour-service";
 import { afterEach, describe, expect, it } from "vitest";
 import { LanDiscovery, type LanNode } from "../../../gateway/discovery/lan.ts";
+import { PATIENCE_MS } from "../../support/patience.ts";
 
 const LOOPBACK = "127.0.0.1";
 const ALICE = `02${"a1".repeat(32)}`;
@@ -24,7 +25,7 @@ function discovery(): LanDiscovery {
 const later = (ms: number) => new Promise((wake) => setTimeout(wake, ms));
 
 async function until(isSo: () => boolean, again: () => void): Promise<void> {
-  for (let attempt = 0; attempt < 100 && !isSo(); attempt++) {
+  for (const end = Date.now() + PATIENCE_MS; Date.now() < end && !isSo(); ) {
     again();
     await later(50);
   }
