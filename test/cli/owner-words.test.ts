@@ -41,4 +41,4 @@ test("24 words give the key back; wrong ones, and a key that is there, change no
   expect(statSync(file).mode & 0o777).toBe(0o600);
   const again = await picobolt(["owner", "restore"], { home: other, input });
   expect(again).toMatchObject({ code: 4 });
-}, 60_000);
+});

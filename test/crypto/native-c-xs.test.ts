@@ -10,7 +10,7 @@ let bridge: XsBridge | undefined;
 
 beforeAll(async () => {
   bridge = await XsBridge.start({ executable: await buildXsCryptoWorker() });
-}, 180_000);
+});
 afterAll(() => bridge?.close());
 
 async function outcome(method: string, parameters: readonly Uint8Array[]): Promise<string> {
@@ -47,7 +47,7 @@ test("every method comes to the same outcome as noble", async () => {
   }
   expect(wrong).toEqual([]);
   expect(cases.length).toBeGreaterThan(2_000);
-}, 60_000);
+});
 
 test("the self-test of a start passes, and each draw of entropy differs", async () => {
   expect((await (bridge as XsBridge).call("native-self-test")).parts).toEqual([]);

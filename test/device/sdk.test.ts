@@ -29,13 +29,13 @@ describe.skipIf(!hasSdk)("a machine on the Moddable SDK (needs MODDABLE)", () =>
     expect(claimed.last).toMatchObject({ ok: true, name: "coffee", products: 2 });
     expect((await machine.command(...words)).stderr).toContain("has an owner already");
     await machine.joinGateway(json[0]?.nodeId as string);
-  }, 120_000);
+  });
 
   it("tells its owner how it stands: the app, and memory as of a board", async () => {
     const { last } = await machine.command("info");
     expect(last).toMatchObject({ name: "coffee", app: { name: "vending", ready: true } });
     expect((last.memory as { usedBytes: number }).usedBytes).toBeLessThan(320 * 1024);
-  }, 120_000);
+  });
 
   it("is paid: the channel is funded, the motor turns, and the product is past the sensor", async () => {
     const gateway = ["--gateway", machine.gatewayLink];
@@ -46,7 +46,7 @@ describe.skipIf(!hasSdk)("a machine on the Moddable SDK (needs MODDABLE)", () =>
     expect(stderr).toContain("espresso: delivered");
     expect(last).toMatchObject({ delivered: true, priceMsat: 1_500_000 });
     expect(machine.lines).toContain("pin motor1 1");
-  }, 180_000);
+  });
 
   it("is killed; it comes back as its owner's, and is paid on the same channel", async () => {
     expect(await machine.kill()).toBe("SIGKILL");
@@ -55,7 +55,7 @@ describe.skipIf(!hasSdk)("a machine on the Moddable SDK (needs MODDABLE)", () =>
     expect(last).toMatchObject({ delivered: true, product: 2, priceMsat: 900_000 });
     const { last: told } = await machine.command("channels");
     expect(told.channels).toMatchObject([{ state: "normal", local_balance_msat: 2_400_000 }]);
-  }, 180_000);
+  });
 
   it("gives the money back where the motor jams", async () => {
     machine.isJammed = true;
@@ -63,7 +63,7 @@ describe.skipIf(!hasSdk)("a machine on the Moddable SDK (needs MODDABLE)", () =>
     expect(stderr).toContain("tea was not delivered");
     expect(code).toBe(1);
     machine.isJammed = false;
-  }, 180_000);
+  });
 
   it("starts anew when its owner says so, and knows why", async () => {
     const ended = machine.ended();
@@ -72,5 +72,5 @@ describe.skipIf(!hasSdk)("a machine on the Moddable SDK (needs MODDABLE)", () =>
     machine.switchOn();
     const { json } = await machine.command("logs");
     expect(JSON.stringify(json)).toContain("started after: restart");
-  }, 120_000);
+  });
 });

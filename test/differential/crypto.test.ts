@@ -31,7 +31,7 @@ describe.skipIf(!native)("noble, libsecp256k1 and the device's C", () => {
   beforeAll(() => {
     process = new CProcess(compileCalls(["-O2"]));
     providers = [noble, native as Crypto, nativeCrypto(functionsOf(process))];
-  }, 120_000);
+  });
   afterAll(() => process.close());
 
   function agree(call: (crypto: Crypto) => unknown, what: string): void {

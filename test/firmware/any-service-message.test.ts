@@ -74,4 +74,4 @@ it("leaves every channel and session as it was", async () => {
   await lab.flow(40);
   expect(outcome).toMatchObject({ delivered: true });
   await lab.close();
-}, 120_000);
+});

@@ -43,7 +43,7 @@ it("holds an example that compiles", () => {
   ].map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, "\n"));
   expect(found).toEqual([]);
   expect(example.split("\n").every((line) => line.length <= 100)).toBe(true);
-}, 60_000);
+});
 
 it("holds an example that lights what is paid for, gives back what is too little, and what power cut short", async () => {
   const { lamp } = (await import(/* @vite-ignore */ file)) as { lamp: AppKind };

@@ -132,7 +132,7 @@ describe("a motor whose machine loses power at any step of its flash", () => {
     }
     expect(outcomes.has("bought")).toBe(true);
     once();
-  }, 60_000);
+  });
 
   it("that is jammed gives the money back, once", async () => {
     isJammed = true;
@@ -149,7 +149,7 @@ describe("a motor whose machine loses power at any step of its flash", () => {
     }
     expect(fallen).toBe(0);
     once();
-  }, 60_000);
+  });
 
   it("whose refund cannot go now keeps it over the power cut, and pays it when the payer is back", async () => {
     isJammed = true;
@@ -189,7 +189,7 @@ describe("a motor whose machine loses power at any step of its flash", () => {
     }
     expect(kept).toBe(steps);
     once();
-  }, 60_000);
+  });
 });
 
 /** No payment came to two ends. */

@@ -226,5 +226,5 @@ describe("a claimed device", () => {
     ];
     expect([...codes].filter((code) => !known.includes(code))).toEqual([]);
     expect(await client.info()).toMatchObject({ claimed: true });
-  }, 30_000);
+  });
 });

@@ -78,7 +78,7 @@ test("a new machine says who it is, and is claimed with its prices", async () =>
   const claimed = await run("claim", "--link", port, ...words, ...app);
   expect(claimed.last).toMatchObject({ ok: true, name: "coffee", products: 2 });
   expect((await run("claim", "--link", port, ...words)).stderr).toContain("has an owner already");
-}, 60_000);
+});
 
 test("a customer reads its prices over the same port", async () => {
   const { json, code } = await run("pay", "--link", port, "--wallet", join(folder, "wallet"));
@@ -87,7 +87,7 @@ test("a customer reads its prices over the same port", async () => {
     { product: 2, name: "tea", priceMsat: 900_000, ready: true },
   ]);
   expect(code).toBe(0);
-}, 60_000);
+});
 
 test("switched off it leaves nothing behind but its flash; switched on it is its owner's", async () => {
   expect(await machine.switchOff()).toBe(0);
@@ -98,10 +98,10 @@ test("switched off it leaves nothing behind but its flash; switched on it is its
   const { last } = await run("info", "--link", port);
   expect(last).toMatchObject({ name: "coffee", gateway, app: { name: "vending", ready: true } });
   expect((last.memory as { usedBytes: number }).usedBytes).toBeLessThan(320 * 1024);
-}, 60_000);
+});
 
 test("a port that is there already is not taken away from whoever has it", async () => {
   await expect(Machine.serve()).rejects.toThrow("is there already");
   expect((await run("info", "--link", port)).last).toMatchObject({ name: "coffee" });
   expect(await machine.switchOff()).toBe(0);
-}, 60_000);
+});

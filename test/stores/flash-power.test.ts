@@ -79,7 +79,7 @@ test("the script compacts, and all of it is there at its end", () => {
   check(flash.image(), after, after, "end");
 });
 
-test("at every step of one uninterrupted life", { timeout: 60_000 }, () => {
+test("at every step of one uninterrupted life", () => {
   const flash = new NorFlash({ size: SMALL_FLASH });
   let before = NOTHING;
   let after = NOTHING;
@@ -95,7 +95,7 @@ test("at every step of one uninterrupted life", { timeout: 60_000 }, () => {
   }
 });
 
-test("at every step of a life with a mount before each commit", { timeout: 120_000 }, () => {
+test("at every step of a life with a mount before each commit", () => {
   let image = new NorFlash({ size: SMALL_FLASH }).image();
   let model = NOTHING;
   STEPS.forEach((step, n) => {

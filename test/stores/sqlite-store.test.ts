@@ -87,7 +87,7 @@ test("a read waits for the disk where what is pending is of its part, and for no
   await Promise.all([first, second]);
 });
 
-test("a killed process leaves every commit that it reported", { timeout: 20_000 }, async () => {
+test("a killed process leaves every commit that it reported", async () => {
   const script = join(import.meta.dirname, "sqlite-writer.ts");
   const writer = spawn(process.execPath, ["--import", "tsx", script, path], {
     stdio: ["ignore", "pipe", "inherit"],

@@ -304,5 +304,5 @@ describe("datagrams", () => {
     for (let i = 0; i < 65_540; i++) lab.a.say("");
     expect(lab.b.diary.messages).toHaveLength(65_540);
     expect(lab.b.diary.downs).toEqual([]);
-  }, 60_000);
+  });
 });

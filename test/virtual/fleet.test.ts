@@ -51,7 +51,7 @@ test("on serial ports: every second product jams, its money comes back, and the 
     { name: "vending-2", ...row },
   ]);
   expect(code).toBe(0);
-}, 180_000);
+});
 
 test("over BLE: claimed with the printed code; a first purchase that jams is given back too", async () => {
   const { code, last, json } = await picobolt([
@@ -61,7 +61,7 @@ test("over BLE: claimed with the printed code; a first purchase that jams is giv
   expect(last).toMatchObject({ result: "ok", purchases: 1, delivered: 0, refunded: 1 });
   expect(checkedRows(json)).toMatchObject([{ earnedMsat: 0, refundedMsat: 1_500_000, fallen: 0 }]);
   expect(code).toBe(0);
-}, 180_000);
+});
 
 test("with a real broker between machines and gateway: the table is for people", async () => {
   const { code, stdout } = await picobolt([
@@ -77,7 +77,7 @@ test("with a real broker between machines and gateway: the table is for people",
   ]);
   expect(stdout).toContain("every purchase was delivered or refunded; the sums agree");
   expect(code).toBe(0);
-}, 180_000);
+});
 
 test("meters on the other broker: who leaves early gets the rest back", async () => {
   const { code, last, json } = await picobolt([
@@ -89,7 +89,7 @@ test("meters on the other broker: who leaves early gets the rest back", async ()
   expect(row?.paidMsat).toBe(100_000); // 2 s, and 8 s paid ahead at once
   expect(Number(row?.refundedMsat)).toBeGreaterThan(0);
   expect(code).toBe(0);
-}, 180_000);
+});
 
 test("a machine dies: the books say what is missing, and the command fails", async () => {
   const fleet = start("--devices", "1", "--purchases", "1000", "--json");
@@ -102,7 +102,7 @@ test("a machine dies: the books say what is missing, and the command fails", asy
   expect(json.at(-2)).toMatchObject({ result: "failed", devices: 1 });
   expect(json.at(-1)?.error).toContain("the books do not agree");
   expect(code).toBe(1);
-}, 180_000);
+});
 
 test("kept machines are there for the other commands; Ctrl-C leaves nothing behind", async () => {
   const fleet = start("--devices", "1", "--purchases", "0", "--keep", "--json");
@@ -122,7 +122,7 @@ test("kept machines are there for the other commands; Ctrl-C leaves nothing behi
   fleet.process.kill("SIGINT");
   expect((await fleet.done).code).toBe(130);
   expect(existsSync(dirname(home))).toBe(false);
-}, 180_000);
+});
 
 test("words that make no sense are refused before anything starts", async () => {
   const refused = async (...words: string[]) => {

@@ -36,7 +36,7 @@ beforeAll(async () => {
     } else response.writeHead(404).end();
   });
   await new Promise<void>((done) => esplora.listen(0, "127.0.0.1", () => done()));
-}, 60_000);
+});
 afterAll(async () => {
   esplora.close();
   await Promise.all([here.stop(), there.stop()]);

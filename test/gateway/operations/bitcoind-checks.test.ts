@@ -13,7 +13,7 @@ let node: RegtestNode;
 
 beforeAll(async () => {
   node = await startRegtest();
-}, 60_000);
+});
 afterAll(async () => {
   for (const server of servers) server.close();
   await node.stop();

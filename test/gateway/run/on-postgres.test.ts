@@ -27,7 +27,7 @@ describe.skipIf(absence !== undefined)(`on PostgreSQL (${absence ?? "bitcoind"})
         "settlement.reserve_sat": "700000",
       },
     });
-  }, 60_000);
+  });
   afterAll(async () => {
     await gateway?.stop();
     await chain?.close();
