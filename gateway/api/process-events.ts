@@ -34,6 +34,8 @@ export class ProcessEvents {
   private timer: NodeJS.Timeout | undefined;
   private looking: Promise<void> | undefined;
   private wantedUntilMs = 0;
+  /** Whoever follows here hears events by now. */
+  private hasBegun = false;
 
   constructor(private readonly options: ProcessEventsOptions) {
     const { own, places } = options;
@@ -44,6 +46,7 @@ export class ProcessEvents {
   async wanted(): Promise<void> {
     this.wantedUntilMs = performance.now() + LINGER_MS;
     if (this.timer) return this.looking;
+    this.hasBegun = false;
     this.timer = setInterval(() => void this.look(false), LOOK_EVERY_MS).unref();
     this.looking = this.look(true);
     // What happened since others were followed last is not known here.
@@ -82,10 +85,15 @@ export class ProcessEvents {
       const known = this.followed.get(place.name);
       const one = known ?? new ProcessFollower(vouching, isFirst ? undefined : FROM_START);
       one.heard = (event) => this.heard(place.name, event);
+      one.begins = () => {
+        if (this.hasBegun) this.heard(place.name, { type: "missed" });
+      };
       this.followed.set(place.name, one);
       begun.push(one.follow(place));
     }
-    if (isFirst) await within(BEGIN_MS, Promise.all(begun));
+    if (!isFirst) return;
+    await within(BEGIN_MS, Promise.all(begun));
+    this.hasBegun = true;
   }
 
   private heard(process: string, event: GatewayEvent): void {
@@ -96,6 +104,8 @@ export class ProcessEvents {
 /** Another process's stream: taken up where it broke. */
 class ProcessFollower {
   heard: (event: GatewayEvent) => void = () => {};
+  /** From now on, and not from where it left off. */
+  begins: () => void = () => {};
   private request: ClientRequest | undefined;
   private isEnded = false;
   private isFresh = true;
@@ -114,8 +124,10 @@ class ProcessFollower {
         ...(this.lastId !== undefined && { "last-event-id": this.lastId }),
       };
       const request = askProcess(place, "/api/events", { method: "GET", headers }, (answer) => {
-        if (answer.statusCode === 200) this.read(answer);
-        else request.destroy();
+        if (answer.statusCode === 200) {
+          if (this.lastId === undefined) this.begins();
+          this.read(answer);
+        } else request.destroy();
         done();
       });
       this.request = request;

@@ -112,3 +112,16 @@ test("of a process that comes later all is told, and one that cannot be reached 
   await until(() => heard.length > 0);
   expect(heard).toEqual(["c alarm at its start"]);
 });
+
+test("of one that answers only when others are heard already it is told that something was missed", async () => {
+  places.push({ name: "b", url: "http://127.0.0.1:1" });
+  await events.wanted();
+  const b = new OtherProcess("b");
+  others.push(b);
+  b.events.emit(alarm("not heard here"));
+  places.splice(0, 1, await b.listen());
+  await until(() => heard.length > 0);
+  b.events.emit(alarm("now"));
+  await until(() => heard.length > 1);
+  expect(heard).toEqual(["b missed ", "b alarm now"]);
+});
