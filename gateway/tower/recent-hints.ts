@@ -24,7 +24,7 @@ export class RecentHints {
     this.#fresh.delete(startOf(txid));
   }
 
-  connected({ height, txids = [] }: BlockEvent): void {
+  connected({ height, txids = [] }: Pick<BlockEvent, "height" | "txids">): void {
     this.#blocks.set(height, BigUint64Array.from(txids, startOf).sort());
     this.#blocks.delete(height - BLOCKS);
     const handed = BigUint64Array.from(this.#fresh.keys()).sort();
