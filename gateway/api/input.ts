@@ -68,17 +68,23 @@ export class InputCheck {
     }
     if (check.Check(value)) return [];
     const faults = new Map<string, Fault>();
-    for (const { path, message } of check.Errors(value)) {
-      if (!faults.has(path)) faults.set(path, { pointer: path, detail: message });
+    for (const { path, message, schema: wanted } of check.Errors(value)) {
+      if (!faults.has(path)) faults.set(path, { pointer: path, detail: told(message, wanted) });
       if (faults.size >= MAX_FAULTS) break;
     }
     return [...faults.values()];
   }
 }
 
+/** A pattern alone says little to a person: what it stands for is added, and which words there are. */
+function told(message: string, { enum: words, pattern, description }: TSchema): string {
+  if (Array.isArray(words)) return `Expected one of ${words.join(", ")}`;
+  return pattern !== undefined && description ? `${message}: ${description}` : message;
+}
+
 function checked(input: unknown, faults: readonly Fault[]): Checked {
   if (faults.length === 0) return { ok: true, input: input as Record<string, unknown> };
-  const told = faults.map(({ pointer, detail }) => `${pointer || "the whole"}: ${detail}`);
-  const problem = new ApiProblem("invalid-request", told.join("; "), [...faults]);
+  const lines = faults.map(({ pointer, detail }) => `${pointer || "the whole"}: ${detail}`);
+  const problem = new ApiProblem("invalid-request", lines.join("; "), [...faults]);
   return { ok: false, problem };
 }

@@ -1,5 +1,12 @@
 /** Schemas of what the API speaks of; amounts carry their unit in the name, ids are hexadecimal as people read them. */
-import { type TObject, type TProperties, type TSchema, Type } from "@sinclair/typebox";
+import {
+  Kind,
+  type TObject,
+  type TProperties,
+  type TSchema,
+  Type,
+  TypeRegistry,
+} from "@sinclair/typebox";
 
 const hexOf = (bytes: number, description: string) =>
   Type.String({ pattern: `^[0-9a-f]{${bytes * 2}}$`, description });
@@ -24,8 +31,14 @@ export const Count = (description?: string) =>
   Type.Integer({ minimum: 0, ...(description !== undefined && { description }) });
 export const Time = (description: string) =>
   Type.String({ description: `${description}; RFC 3339, UTC` });
+
+const WORDS = "OneOf";
+// TypeBox passes over the `enum` of a string: a kind of our own looks at it.
+TypeRegistry.Set<{ readonly enum: readonly unknown[] }>(WORDS, (schema, value) =>
+  schema.enum.includes(value),
+);
 export const OneOf = <const T extends readonly string[]>(words: T, description: string) =>
-  Type.Unsafe<T[number]>(Type.String({ enum: [...words], description }));
+  Type.Unsafe<T[number]>({ [Kind]: WORDS, type: "string", enum: [...words], description });
 
 /** What is given to a call: a name that is not known is refused, for it may be a misspelt one. */
 export const Given = <P extends TProperties>(properties: P): TObject<P> =>

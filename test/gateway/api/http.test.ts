@@ -33,6 +33,23 @@ describe("what is sent wrong", () => {
     expect(JSON.stringify(query.body.errors)).toMatch(/\/limit.*\/stauts|\/stauts.*\/limit/);
   });
 
+  test("a word that is none of those there are: a filter that finds nothing looks like no payments", async () => {
+    const query = await lab.call("GET", "/api/payments?status=suceeded");
+    expect(query.body).toMatchObject({
+      status: 400,
+      detail: "/status: Expected one of pending, succeeded, failed",
+      errors: [{ pointer: "/status" }],
+    });
+    const body = { devices: ["02".padEnd(66, "7")], action: "explode" };
+    const action = await lab.call("POST", "/api/device-actions", { body });
+    expect(action.body.detail).toMatch(/\/action: Expected one of .*reboot/);
+  });
+
+  test("what is wanted, in words besides its pattern", async () => {
+    const { body } = await post({ peer_node_id: "02zz", capacity: 50_000 });
+    expect(body.detail).toContain("Public key of a node");
+  });
+
   test("a path or a method that is not there", async () => {
     expect(await lab.call("GET", "/api/nothing")).toMatchObject({ status: 404 });
     const reply = await lab.call("PUT", "/api/channels");
