@@ -20,8 +20,8 @@ export interface PeerCopiesOptions extends StoreLife {
 
 export interface PeerCopy {
   readonly peer: string;
-  /** Handed over so long ago, in this process; undefined: not yet. */
-  readonly sentAtMs: number | undefined;
+  /** Handed over by this process, since 1970; undefined: not yet. */
+  readonly givenAtMs: number | undefined;
   /** It has what is current now, as far as it says. */
   readonly isCurrent: boolean;
   /** Of our channels; the blob has a largest size. */
@@ -60,8 +60,10 @@ export class PeerCopies {
   constructor(private readonly options: PeerCopiesOptions) {}
 
   get copies(): readonly PeerCopy[] {
-    return [...this.holders].map(([peer, { sentAtMs, sentVersion, channels }]) => {
-      return { peer, sentAtMs, isCurrent: sentVersion === this.version, channels };
+    return [...this.holders].map(([peer, { sentAtMs, sentSeconds, sentVersion, channels }]) => {
+      // sentAtMs measures intervals: it counts from the start of this process.
+      const givenAtMs = sentAtMs === undefined ? undefined : sentSeconds * 1_000;
+      return { peer, givenAtMs, isCurrent: sentVersion === this.version, channels };
     });
   }
 

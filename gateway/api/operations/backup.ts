@@ -34,7 +34,7 @@ export function backupOperations(host: ApiHost): readonly AnyOperation[] {
         store: storeOf(host, backups()),
         peers: copies.copies.map((copy) => ({
           node_id: copy.peer,
-          given_at: time(copy.sentAtMs),
+          given_at: time(copy.givenAtMs),
           is_current: copy.isCurrent,
           channels: copy.channels,
         })),

@@ -19,6 +19,10 @@ beforeAll(async () => {
 });
 afterAll(() => lab.stop());
 
+interface Told {
+  readonly peers: readonly { readonly node_id: string; readonly given_at: string }[];
+}
+
 const copyAt = ({ service }: ApiLab) =>
   service.backups?.copies.copies.find(({ peer }) => peer === lab.bob.service.nodeId);
 
@@ -60,7 +64,11 @@ async function asked(secret: NodeSecret, timeoutMs = PATIENCE_MS) {
 }
 
 test("from words alone: the peer gives the backup, is asked to close, and pays what was ours in the end", async () => {
+  const begunSeconds = Math.floor(Date.now() / 1_000);
   const { alice, id, blob } = await laidDown("one");
+  const { peers } = (await alice.call("GET", "/api/backup")).body as unknown as Told;
+  expect(peers[0]?.node_id).toBe(lab.bob.service.nodeId);
+  expect(Date.parse(peers[0]?.given_at ?? "")).toBeGreaterThanOrEqual(begunSeconds * 1_000);
   // Its size tells nothing of how many channels there are.
   expect(blob.length).toBeGreaterThan(MAX_STORED_BYTES - 256);
   await lab.pay(alice, id, 30_000_000);
