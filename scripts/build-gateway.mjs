@@ -22,11 +22,18 @@ await build({
   chunkNames: "[name]-[hash]",
   logLevel: "warning",
 });
-const START = `#!/usr/bin/env node
-/** Runs the gateway: the words and variables of \`picobolt gateway\`. */
+const PROGRAMS = {
+  "picobolt-gateway.mjs": `/** Runs the gateway: the words and variables of \`picobolt gateway\`. */
 import { main } from "./main.js";
 await main(["gateway", ...process.argv.slice(2)]);
-`;
-writeFileSync(`${OUT}/picobolt-gateway.mjs`, START);
-chmodSync(`${OUT}/picobolt-gateway.mjs`, 0o755);
-process.stdout.write(`${OUT.slice(ROOT.length)}/picobolt-gateway.mjs\n`);
+`,
+  "picobolt.mjs": `/** Runs \`picobolt\`: who runs a gateway needs doctor, macaroon, seed and backup beside it. */
+import { main } from "./main.js";
+await main(process.argv.slice(2));
+`,
+};
+for (const [name, text] of Object.entries(PROGRAMS)) {
+  writeFileSync(`${OUT}/${name}`, `#!/usr/bin/env node\n${text}`);
+  chmodSync(`${OUT}/${name}`, 0o755);
+  process.stdout.write(`${OUT.slice(ROOT.length)}/${name}\n`);
+}
