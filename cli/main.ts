@@ -1,7 +1,7 @@
 /** The `picobolt` command line: finds the command, reads its words, runs it, and turns what goes wrong into one sentence. */
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { CommanderError } from "commander";
+import { CommanderError, type Command as Parser } from "commander";
 import type { Context } from "./command.ts";
 import { EXIT, Failure, messageOf } from "./failure.ts";
 import { Output } from "./output.ts";
@@ -53,16 +53,34 @@ async function perform(context: Context, words: readonly string[]): Promise<void
     parser.outputHelp();
     return;
   }
-  await parser.parseAsync(words as string[], { from: "user" });
+  try {
+    await parser.parseAsync(words as string[], { from: "user" });
+  } catch (cause) {
+    if (!(cause instanceof CommanderError) || cause.exitCode === 0) throw cause;
+    const sentence = cause.message
+      .replace(/^error: /, "")
+      .replace(/\n/g, " ")
+      .replace(/\.$/, "");
+    throw new Failure(`${sentence}; ${whereHelpIs(parser, words)}`, EXIT.usage, { cause });
+  }
+}
+
+function whereHelpIs(parser: Parser, words: readonly string[]): string {
+  const path = ["picobolt"];
+  let at = parser;
+  for (const word of words) {
+    const next = at.commands.find((one) => one.name() === word);
+    if (!next) break;
+    path.push(word);
+    at = next;
+  }
+  const shown = path.length === 1 ? "lists commands" : "shows its options";
+  return `${path.join(" ")} --help ${shown}`;
 }
 
 /** The sentence on standard error; with --json the same as an object on standard output. */
 function report(out: Output, cause: unknown, isStopped: boolean): number {
-  if (cause instanceof CommanderError) {
-    if (cause.exitCode === 0) return 0;
-    const sentence = cause.message.replace(/^error: /, "").replace(/\n/g, " ");
-    return tell(out, `${sentence}; picobolt --help lists commands and options`, EXIT.usage);
-  }
+  if (cause instanceof CommanderError) return 0; // help was asked for
   if (isStopped) return tell(out, "stopped", EXIT.stopped);
   if (cause instanceof Failure) return tell(out, cause.message, cause.exitCode);
   if (process.env.PICOBOLT_DEBUG && cause instanceof Error) out.note(cause.stack ?? "");

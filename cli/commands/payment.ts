@@ -1,7 +1,12 @@
 /** `picobolt payment`: pays invoices from a gateway, and lists what was sent, received and forwarded. */
 import { Option } from "commander";
 import type { Payment } from "../../client/client.ts";
-import { PAYMENT_KINDS, PAYMENT_STATUSES } from "../../gateway/api/shapes/payments.ts";
+import { csvOf } from "../../gateway/api/csv.ts";
+import {
+  PAYMENT_KINDS,
+  PAYMENT_STATUSES,
+  paymentShapes,
+} from "../../gateway/api/shapes/payments.ts";
 import { text } from "../command.ts";
 import { EXIT, Failure } from "../failure.ts";
 import { countOf, keyOf, satOf, startingWith, wordOf } from "../gateway/words.ts";
@@ -51,20 +56,35 @@ export const payment = noun("payment", {
       void parser
         .addOption(new Option("--kind <kind>", "only those").choices(PAYMENT_KINDS))
         .addOption(new Option("--status <status>", "only those").choices(PAYMENT_STATUSES))
-        .option("--limit <count>", "at most so many (default: 100)"),
+        .option("--from <day>", "not before, as 2026-01-31 or 2026-01-31T12:00:00Z")
+        .option("--until <day>", "before that moment")
+        .option("--party <id>", "through this channel, or to this node; ids are whole")
+        .option("--limit <count>", "at most so many (default: 100)")
+        .option("--csv", "as a table for spreadsheets"),
     examples: [
       "picobolt payment list",
       "picobolt payment list --kind forwarded --limit 20",
       "picobolt payment list --status pending --json",
+      "picobolt payment list --from 2026-01-01 --until 2026-02-01 --limit 1000 --csv",
     ],
     gateway: async (client, { out }, _words, options) => {
       const kind = PAYMENT_KINDS.find((one) => one === options.kind);
       const status = PAYMENT_STATUSES.find((one) => one === options.status);
+      const [from, until] = [text(options, "from"), text(options, "until")];
+      const party = text(options, "party");
       const found = await client.listPayments({
         ...(kind && { kind }),
         ...(status && { status }),
+        ...(from !== undefined && { from }),
+        ...(until !== undefined && { until }),
+        ...(party !== undefined && { party }),
         limit: countOf(options, "limit") ?? 100,
       });
+      if (options.csv === true && !out.isJson) {
+        out.text(csvOf(found.payments, paymentShapes.listPayments.csv.columns).trimEnd());
+        if (found.next_before !== null) out.note("there are older ones: --limit, or --until");
+        return;
+      }
       const table = { columns: COLUMNS, rows: found.payments, none: "no payments" };
       out.table(table, found);
       const { count, amount_msat, fee_msat } = found.totals;

@@ -106,6 +106,7 @@ function changing(
     examples: [`picobolt rollout ${verb}`, `picobolt rollout ${verb} 7f3a --json`],
     gateway: async (client, { out }, [which = ""]) => {
       const { rollouts } = await client.call("listRollouts", {});
+      if (rollouts.length === 0) throw new Failure("there are no roll-outs yet", EXIT.refused);
       const all = which === "" ? rollouts.slice(0, 1) : rollouts;
       const one = startingWith(all, which, { what: "roll-out", id: ({ id }) => id });
       show(out, await change(client, one));

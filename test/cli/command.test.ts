@@ -33,6 +33,7 @@ test.each([
   [["flash"], "required option '--board <name>' not specified"],
   [["flash", "--board", "esp8266"], 'there is no board "esp8266"'],
   [["flash", "--board", "esp32", "--colour", "red"], "unknown option '--colour'"],
+  [["channel", "open", "--capacity", "1"], "picobolt channel open --help shows its options"],
   [["pay", "--link", "/dev/null", "--product", "one"], "--product must be a whole number"],
 ])("%j is wrong: exit code 2, and one sentence", async (words, sentence) => {
   const { code, stdout, stderr } = await picobolt(words);

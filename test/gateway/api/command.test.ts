@@ -47,16 +47,28 @@ test("connects, opens, and pays an invoice; each answer is the API's own", async
   expect(listed.last).toMatchObject({ totals: { count: 1, amount_msat: 2_500_000 } });
   expect(awaited.last).toMatchObject({ state: "paid" });
   const { channel_id } = opened.last;
+  const list = ["payment", "list", "--gateway", alice.folder, "--csv"];
+  const [table, before] = await Promise.all([
+    picobolt([...list, "--from", "2020-01-01", "--party", String(channel_id)]),
+    picobolt([...list, "--until", "2020-01-01"]),
+  ]);
+  expect(table.stdout.trim().split("\r\n")).toMatchObject([
+    expect.stringContaining("sequence,kind,payment_hash"),
+    expect.stringContaining(`,${made.last.payment_hash},succeeded,2500000,`),
+  ]);
+  expect(before.stdout.trim().split("\r\n")).toHaveLength(1);
   expect(channels.json).toMatchObject([{ channels: [{ state: "normal", channel_id }] }]);
 });
 
 test("says exactly why not: no gateway, a wrong word, a macaroon that may not", async () => {
   const macaroon = join(alice.folder, "readonly.macaroon");
-  const [nobody, wrong, forbidden] = await Promise.all([
+  const [nobody, wrong, forbidden, nothing] = await Promise.all([
     picobolt(["node", "info", "--gateway", "/nowhere", "--json"]),
     run(alice, "wallet", "withdraw", "bcrt1qxyz", "some"),
     run(alice, "wallet", "address", "--macaroon", macaroon),
+    run(alice, "rollout", "show"),
   ]);
+  expect(nothing).toMatchObject({ code: 4, last: { error: "there are no roll-outs yet" } });
   expect(nobody).toMatchObject({ code: 3 });
   expect(nobody.stderr).toContain("no gateway runs on /nowhere");
   expect(wrong).toMatchObject({ code: 2 });
