@@ -55,7 +55,8 @@ export const closeChannels: Verb = {
     const closed = [];
     for (const { channel_id } of chosen) {
       const one = await client.closeChannel(channel_id, { force: options.force === true });
-      out.text(`${channel_id} is ${one.state}`);
+      const later = "is not closed yet: it is when its peer is back; --force closes it now";
+      out.text(`${channel_id} ${one.state === "normal" ? later : `is ${one.state}`}`);
       closed.push(one);
     }
     out.result({ channels: closed });

@@ -116,7 +116,8 @@ export const channelShapes = {
     tag: "Channels",
     summary: "Close a channel; a second call does no harm",
     description:
-      "Together with the peer; with force alone, and then our money is bound for to_self_delay blocks.",
+      "Together with the peer; while it is away the state stays as it was, and the close is kept until the peer is back, " +
+      "also over a restart. With force alone, and then our money is bound for to_self_delay blocks.",
     parameters: OneChannel,
     query: Given({
       force: Type.Optional(Type.Boolean({ default: false })),

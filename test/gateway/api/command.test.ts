@@ -60,6 +60,16 @@ test("connects, opens, and pays an invoice; each answer is the API's own", async
   expect(channels.json).toMatchObject([{ channels: [{ state: "normal", channel_id }] }]);
 });
 
+test("a close that its peer has to take part in is told as one to come, while the peer is away", async () => {
+  const { code } = await run(alice, "peer", "disconnect", bob.service.nodeId);
+  expect(code).toBe(0);
+  const asked = await picobolt(["channel", "close", "all", "--gateway", alice.folder]);
+  expect(asked.stdout).toMatch(
+    /^[0-9a-f]{64} is not closed yet: it is when its peer is back; --force/,
+  );
+  expect(asked.code).toBe(0);
+});
+
 test("says exactly why not: no gateway, a wrong word, a macaroon that may not", async () => {
   const macaroon = join(alice.folder, "readonly.macaroon");
   const [nobody, wrong, forbidden, nothing] = await Promise.all([
