@@ -184,7 +184,7 @@ class Feed {
   async disconnected(height: BlockHeight): Promise<void> {
     const { node, publisher } = this.options;
     this.#height = blockHeight(Math.max(0, height - 1));
-    publisher.blockUndone();
+    publisher.blockUndone(height);
     node.rewind(height);
     await worked(node);
     await this.#store(blockHeight(Math.max(0, height - 1)));

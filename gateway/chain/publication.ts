@@ -8,7 +8,7 @@ import { equal } from "../../core/primitives/bytes.ts";
 import { p2aScript } from "../../core/transactions/script.ts";
 import { parseTransaction, transactionWeight } from "../../core/transactions/transaction.ts";
 import { scanTransaction } from "./bitcoind/block-scan.ts";
-import { type Refusal, refusalOf } from "./refusals.ts";
+import { isInChain, type Refusal, refusalOf } from "./refusals.ts";
 
 /** Signs input `inputIndex` of an unsigned child that spends a keyed anchor of the channel (close-locally.ts). */
 export type SignAnchor = (unsignedChild: Uint8Array, inputIndex: number) => readonly Uint8Array[];
@@ -58,6 +58,7 @@ export class Publication {
   /** Why the newest try did not take it to the node. */
   #refusal: string | undefined;
   #isUnreached = false;
+  #inBlockSince: number | undefined;
 
   constructor(
     private readonly ports: PublicationPorts,
@@ -73,6 +74,12 @@ export class Publication {
   /** Blocks for which the node has refused it. */
   get refusedRounds(): number {
     return this.#refusedSince === undefined ? 0 : this.ports.round() - this.#refusedSince;
+  }
+
+  /** Blocks for which it was sent to no purpose: the node refuses it, or has it in a block. */
+  get vainRounds(): number {
+    const inBlock = this.#inBlockSince === undefined ? 0 : this.ports.round() - this.#inBlockSince;
+    return Math.max(this.refusedRounds, inBlock);
   }
 
   /** The node has it, as far as we know. */
@@ -240,6 +247,8 @@ export class Publication {
     const [first] = raws as [Uint8Array];
     const outcome =
       raws.length === 1 ? await source.broadcast(first) : await source.broadcastPackage(raws);
+    const isInBlock = !outcome.ok && isInChain(outcome.reason);
+    this.#inBlockSince = isInBlock ? (this.#inBlockSince ?? this.ports.round()) : undefined;
     if (outcome.ok || refusalOf(outcome.reason) !== "known") return outcome;
     return { ok: true, txid: idOf(raws[raws.length - 1] as Uint8Array) };
   }

@@ -68,8 +68,8 @@ export const MAX_PUBLICATIONS = 20_000;
 /** Of them, those that others entrusted to us; a device that sleeps asks once. */
 export const MAX_ENTRUSTED = 4_096;
 export const MAX_ENTRUSTED_BY_ONE = 128;
-/** Entrusted claims that the node refuses for so long are given up. */
-const MAX_REFUSED_ROUNDS = 144;
+/** Entrusted claims that the node refuses for so long, or has in a block that we were not told, are given up. */
+const MAX_VAIN_ROUNDS = 144;
 /** Outpoints that blocks spent, and for how many blocks they are remembered: devices hear of them later than we do. */
 const MAX_SPENT = 20_000;
 const SPENT_ROUNDS = 144;
@@ -92,8 +92,8 @@ interface Entry {
 export class ChainPublisher implements NodeChain {
   readonly #options: PublisherOptions;
   readonly #entries = new Map<string, Entry>();
-  /** Outpoints, by the round of the block that spent them; the oldest first. */
-  readonly #spent = new Map<string, number>();
+  /** Outpoints, with the block that spent them; the last told are last. */
+  readonly #spent = new Map<string, { readonly round: number; readonly height: number }>();
   #ending: Promise<void> = Promise.resolve();
   #round = 0;
   #held = false;
@@ -165,34 +165,37 @@ export class ChainPublisher implements NodeChain {
 
   /** The node has worked on a block: what it no longer asks for ends, what others entrusted goes on. */
   blockDone(transactions: readonly ConfirmedTransaction[] = []): void {
-    const spent = new Set(transactions.flatMap(({ raw }) => scanTransaction(raw).spends));
+    const spent = new Map(
+      transactions.flatMap(({ raw, height }) =>
+        [...scanTransaction(raw).spends].map((key) => [key, height] as const),
+      ),
+    );
     const txids = transactions.map((one) => one.txid);
     for (const entry of [...this.#entries.values()]) {
       const { publication, entrusted } = entry;
       if (txids.length > 0 && publication.isAmong(txids)) this.#tellConfirmed(entry);
       const over = entrusted
-        ? entrusted.spends.some((key) => spent.has(key)) ||
-          publication.refusedRounds > MAX_REFUSED_ROUNDS
+        ? entrusted.spends.some((key) => spent.has(key)) || publication.vainRounds > MAX_VAIN_ROUNDS
         : entry.round < this.#round;
       if (over) {
         this.#end(entry);
         this.#tellOver(entry);
       } else if (entrusted && !this.#held) void publication.send();
     }
-    for (const key of spent) {
+    for (const [key, height] of spent) {
       this.#spent.delete(key);
-      this.#spent.set(key, this.#round);
+      this.#spent.set(key, { round: this.#round, height });
     }
-    for (const [key, round] of this.#spent) {
+    for (const [key, { round }] of this.#spent) {
       if (this.#spent.size <= MAX_SPENT && round + SPENT_ROUNDS >= this.#round) break;
       this.#spent.delete(key);
     }
     this.#round++;
   }
 
-  /** A block has left the chain: what it spent may have to be spent again. */
-  blockUndone(): void {
-    this.#spent.clear();
+  /** The blocks from there on have left the chain: what they spent may have to be spent again. */
+  blockUndone(fromHeight: number): void {
+    for (const [key, { height }] of this.#spent) if (height >= fromHeight) this.#spent.delete(key);
   }
 
   /** The most urgent first. */

@@ -13,12 +13,19 @@ export type Refusal =
 
 const KNOWN =
   /txn-already-(in-mempool|known)|txn-same-nonwitness-data-in-mempool|already in (block chain|utxo set)/i;
+/** Of those, what tells of a block: its outputs are coins (validation.cpp, node/transaction.cpp). */
+const IN_CHAIN = /txn-already-known|already in (block chain|utxo set)/i;
 const OUTBID =
   /insufficient (anti-DoS )?fee|txn-mempool-conflict|package rbf failed|truc-descendants-toomany/i;
 const TOO_EARLY = /truc-spends-nontruc|truc-ancestors-toomany/i;
 const GONE = /missing-?inputs|bad-txns-inputs-missingorspent/i;
 /** What a package's refusal says beside its reason. */
 const FRAME = /^(transaction failed|min relay fee not met.*)$/i;
+
+/** The node has it in a block. */
+export function isInChain(reason: string): boolean {
+  return IN_CHAIN.test(reason);
+}
 
 /** The reasons of a package's transactions come in one line, divided by "; ". */
 export function refusalOf(reason: string): Refusal {

@@ -323,8 +323,28 @@ describe("the publisher", () => {
 
     expect(await device.publish(CHANNEL, claim)).toMatchObject({ ok: false });
     expect(world.publisher.queue()).toEqual([]);
-    world.publisher.blockUndone();
+    world.publisher.blockUndone(6);
+    expect(await device.publish(CHANNEL, claim)).toMatchObject({ ok: false });
+    world.publisher.blockUndone(5);
     expect(await device.publish(CHANNEL, claim)).toMatchObject({ ok: true });
+    expect(world.publisher.queue().length).toBe(1);
+  });
+
+  it("gives up after a day what the node has in a block that was not told", async () => {
+    const world = new World();
+    world.refuse("Transaction outputs already in utxo set");
+    const device = world.publisher.entrusted(DEVICE);
+    expect(await device.publish(CHANNEL, plainClaim("sweep", 1))).toMatchObject({ ok: true });
+    for (let blocks = 0; blocks < 144; blocks++) await world.block();
+    expect(world.publisher.queue().length).toBe(1);
+    await world.block();
+    await world.block();
+    expect(world.publisher.queue()).toEqual([]);
+
+    // In the mempool it waits for as long as it takes.
+    world.refuse("txn-already-in-mempool");
+    await device.publish(CHANNEL, plainClaim("sweep", 2));
+    for (let blocks = 0; blocks < 200; blocks++) await world.block();
     expect(world.publisher.queue().length).toBe(1);
   });
 
