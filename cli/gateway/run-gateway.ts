@@ -99,7 +99,7 @@ async function simChainModule() {
 }
 
 function tell({ out }: Context, service: GatewayService): void {
-  const { chain, peers, broker, nodeId, dataDir, options } = service;
+  const { chain, peers, brokerUrl = "", nodeId, dataDir, options } = service;
   const { config } = options;
   if (chain.isPlayMoney) {
     out.text(`*** PLAY MONEY: ${chain.source.name}. Its coins are worth nothing. ***`);
@@ -107,7 +107,6 @@ function tell({ out }: Context, service: GatewayService): void {
   if (chain.network === "sim") {
     out.text("    The simulated chain begins anew with each start, and so do the channels.");
   }
-  const mqtt = broker?.url ?? config["mqtt.url"] ?? "";
   const p2p = `${config["p2p.host"]}:${peers?.port}`;
   for (const path of service.api?.newMacaroons ?? []) out.text(`a macaroon was written: ${path}`);
   const ca = service.api?.tls?.authority?.path;
@@ -118,7 +117,7 @@ function tell({ out }: Context, service: GatewayService): void {
     ["chain", chain.source.name],
     ["data", dataDir.path],
     ["peers", `${nodeId}@${p2p}`],
-    ["devices", `${withoutPassword(mqtt)}/${nodeId}`],
+    ["devices", `${brokerUrl}/${nodeId}`],
   ];
   for (const [name, value] of lines) out.text(`${`${name}:`.padEnd(9)}${value}`);
   out.text("ready; Ctrl-C stops it");
@@ -133,14 +132,8 @@ function tell({ out }: Context, service: GatewayService): void {
     play_money: chain.isPlayMoney,
     data_dir: dataDir.path,
     p2p,
-    mqtt: withoutPassword(mqtt),
+    mqtt: brokerUrl,
   });
-}
-
-function withoutPassword(url: string): string {
-  if (url === "") return url;
-  const { protocol, host } = new URL(url);
-  return `${protocol}//${host}`;
 }
 
 function versionOf(): string {

@@ -168,7 +168,7 @@ function inUse(database: string, name: string, rival: Row): StoreError {
   const advice =
     rival.name === name && !rival.is_sole
       ? "give this process another name"
-      : "stop it, or give each process a worker's name to share the database";
+      : "stop it, or give each process a name (WORKER_NAME) to share the database";
   return new StoreError("locked", `${database} is in use by ${what}: ${advice}.`);
 }
 
