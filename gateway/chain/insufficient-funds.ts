@@ -19,5 +19,5 @@ export async function whyUnfunded(
     () => "less",
   );
   const lack = `the wallet lacks coins: ${amount} sat and the fee are needed, ${there} are there`;
-  return `the channel could not be funded: ${lack}, some of them perhaps set aside (${told})`;
+  return `the channel could not be funded: ${lack}, some of them perhaps set aside or not yet confirmed (${told})`;
 }
