@@ -76,10 +76,10 @@ export class InputCheck {
   }
 }
 
-/** A pattern alone says little to a person: what it stands for is added, and which words there are. */
-function told(message: string, { enum: words, pattern, description }: TSchema): string {
+/** A pattern or a length alone says little to a person: what it stands for is added, and which words there are. */
+function told(message: string, { enum: words, type, description }: TSchema): string {
   if (Array.isArray(words)) return `Expected one of ${words.join(", ")}`;
-  return pattern !== undefined && description ? `${message}: ${description}` : message;
+  return type === "string" && description ? `${message}: ${description}` : message;
 }
 
 function checked(input: unknown, faults: readonly Fault[]): Checked {
