@@ -230,6 +230,7 @@ function publish(draft: Draft): void {
   }
   if (record.phase !== "on-chain") return;
   const resolution = resolve(context, watchedChannel(context, record), facts, policy);
+  if (isAheadOf(record, resolution)) draft.change({ outdated: true });
   for (const outpoint of resolution.watch) draft.emit({ type: "watch", outpoint });
   for (const claim of resolution.claims) draft.emit({ type: "publish", claim });
   tellHtlcs(draft, resolution);
@@ -240,6 +241,15 @@ function publish(draft: Draft): void {
     draft.notify({ type: "closed", ending, outputs });
     draft.ended = `closed on chain (${ending})`;
   }
+}
+
+/**
+ * A commitment in a block that the record has yet to come to proves, by our own signature, that the record is old: should
+ * the block be taken back, ours may be one that we revoked (rule `outdated-never-broadcasts`).
+ */
+function isAheadOf(record: ChannelRecord, { ending, commitmentNumber = 0 }: Resolution): boolean {
+  if (record.outdated) return false;
+  return ending === "future" || (ending === "local" && commitmentNumber > record.localNumber);
 }
 
 /** What the chain decided about HTLCs that we offered; each is told once. */

@@ -22,14 +22,6 @@ export function connect(draft: Draft): void {
   }
   // The chain has decided: an error would only make the peer publish in vain.
   if (record.phase === "on-chain") return;
-  if (record.phase === "force-closing") {
-    draft.send({
-      type: "error",
-      channelId: record.channelId,
-      data: "this channel is closing on chain",
-    });
-    return;
-  }
   const lastSecret =
     record.remoteNumber === 0
       ? new Uint8Array(32)
@@ -44,7 +36,16 @@ export function connect(draft: Draft): void {
     myCurrentPerCommitmentPoint: context.signer.perCommitmentPoint(record.localNumber),
     receiptsBelow: record.receiptsBelow,
   });
-  draft.changeSession({ reestablishSent: true });
+  if (record.phase !== "force-closing") {
+    draft.changeSession({ reestablishSent: true });
+    return;
+  }
+  // After the numbers: a peer whose record is old learns that before it hears that it should publish.
+  draft.send({
+    type: "error",
+    channelId: record.channelId,
+    data: "this channel is closing on chain",
+  });
 }
 
 export function receiveReestablish(

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { MemoryStore } from "../../core/node/memory-store.ts";
 import type { Store, StoreCommit } from "../../core/ports/store.ts";
-import type { ChannelId } from "../../core/primitives/brands.ts";
+import { blockHeight, type ChannelId } from "../../core/primitives/brands.ts";
 import { commanded, push } from "../support/commands.ts";
 import { Pair, type TestNode } from "../support/node-pair.ts";
 
@@ -142,6 +142,49 @@ test("the outdated node stays silent after a restart, and takes its part from th
   expect(pair.a.claims.every(({ purpose }) => purpose === "sweep")).toBe(true);
 });
 
+test("an old backup meets a peer that closes on chain already: its numbers come before its error, and nothing is published", async () => {
+  const story = await begin("zero_fee_commitments");
+  const { pair, id, disk } = story;
+  const early = disk.history.length;
+  pay(pair, id, 3);
+  pair.disconnect();
+  pair.b.node.command(id, { type: "forceClose" });
+  await restoreAlice(story, disk.asOf(early));
+
+  pair.connect();
+
+  expect(pair.a.events("peerSaid")[0]?.text).toMatch(/closing on chain/);
+  expect(pair.a.events("outdated")).toHaveLength(1);
+  expect(pair.a.node.record(id)).toMatchObject({ phase: "outdated", outdated: true });
+  expectSilence(pair.a, id);
+});
+
+test.each(["the peer's", "its own, of the better record"])(
+  "a newer commitment in a block, %s, tells it too: neither a reorganisation nor a start makes it publish",
+  async (whose) => {
+    const story = await begin("zero_fee_commitments");
+    const { pair, id, disk } = story;
+    const early = disk.history.length;
+    pay(pair, id, 3);
+    const publisher = whose === "the peer's" ? pair.b : pair.a;
+    pair.disconnect();
+    publisher.node.command(id, { type: "forceClose" });
+    const [commitment] = publisher.claims;
+    publisher.claims.length = 0;
+    await restoreAlice(story, disk.asOf(early));
+    pair.mine(1, [commitment?.raw as Uint8Array]);
+    expect(pair.a.events("onChain").at(-1)?.warning).toMatch(/our (data|record) is/);
+    pair.a.claims.length = 0; // its part of that commitment
+
+    pair.a.node.rewind(blockHeight(pair.height));
+    pair.a.node.reconsider();
+    expectSilence(pair.a, id);
+    await pair.restart(pair.a);
+    pair.mine(1);
+    expectSilence(pair.a, id);
+  },
+);
+
 test("the peer does not publish before it is asked, and goes on where the newest record comes back", async () => {
   const story = await begin("zero_fee_commitments");
   const { pair, id, disk } = story;
@@ -196,9 +239,12 @@ describe("lies about the state of things", () => {
     expect(pair.a.events("peerSaid")[0]?.text).toMatch(/you are behind/);
     expect(pair.a.events("forceClosing")).toEqual([]);
     expect(pair.a.claims).toEqual([]);
-    // Bob was asked to: his own commitment ends it, and over the next link he has nothing else to say.
+    // Bob was asked to: his own commitment ends it, which he says over the next link too.
     expect(pair.b.events("forceClosing")).toHaveLength(1);
-    pair.b.tamper = (message) => [message];
+    pair.b.tamper = (message) =>
+      message.type === "channel_reestablish"
+        ? [{ ...message, nextCommitmentNumber: message.nextCommitmentNumber + 1 }]
+        : [message];
     pair.reconnect();
     expect(pair.a.events("peerSaid").at(-1)?.text).toMatch(/closing on chain/);
     expect(pair.a.events("forceClosing")).toEqual([]);
