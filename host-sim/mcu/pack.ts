@@ -27,6 +27,7 @@ const VALUE_WORDS = new Map<number, number>([
   ...([2, 3, 5, 6, 7, 10, 11] as const).map((kind) => [kind, 1] as const),
 ]);
 const ARRAY_KIND = 16;
+const ARRAY_BUFFER_KIND = 17;
 const HOME_KIND = 42;
 const TYPED_ARRAY_KIND = 34;
 /** Kinds whose value begins with the address of a string: string, key. */
@@ -80,7 +81,9 @@ export function pack(a: Dump, b: Dump, distance: number, outside: Outside): Pack
 }
 
 class Memory {
-  /** Heap and stack behind each other; address words are replaced by where they point to, in words. */
+  /** Heap and stack behind each other, as the machine left them. */
+  private readonly dumped: Uint32Array;
+  /** The same; address words are replaced by where they point to, in words. */
   private readonly words: Uint32Array;
   private readonly isAddress: Uint8Array;
   private readonly items: Item[] = [];
@@ -89,7 +92,8 @@ class Memory {
 
   constructor({ heap, stack }: Dump, other: Dump, distance: number) {
     const others = [...other.heap.words, ...other.stack.words];
-    this.words = Uint32Array.from([...heap.words, ...stack.words]);
+    this.dumped = Uint32Array.from([...heap.words, ...stack.words]);
+    this.words = this.dumped.slice();
     if (this.words.length !== others.length) throw new Error("the two machines differ in size");
     this.isAddress = new Uint8Array(this.words.length);
     const stackAt = heap.words.length;
@@ -179,15 +183,26 @@ class Memory {
     for (let at = item.start + CHUNK_HEADER_WORDS; at < end; at += SLOT_WORDS) this.clearUnused(at);
   }
 
-  /** A string ends at its zero, and nobody asks how large its chunk was. */
+  /** A buffer's bytes lead nowhere, whatever the rest of an old address behind the last of them looks like. */
+  private becomeBytes({ type, start, length }: Item): void {
+    if (type !== "chunk") return;
+    const [from, end] = [start + CHUNK_HEADER_WORDS, start + length];
+    this.words.set(this.dumped.subarray(from, end), from);
+    this.isAddress.fill(0, from, end);
+  }
+
+  /** A string ends at its zero, and nobody asks how large its chunk was: behind it may be the rest of an old address. */
   private trimString(item: Item): void {
     if (item.type !== "chunk") return;
     const start = item.start + CHUNK_HEADER_WORDS;
-    const bytes = Buffer.from(this.words.buffer, start * 4, item.length * 4);
-    const length = bytes.indexOf(0);
-    bytes.fill(0, length, Math.ceil((length + 1) / 4) * 4);
-    Object.assign(item, { type: "string", start, length: Math.ceil((length + 1) / 4) });
-    this.isAddress.fill(0, start, start + item.length);
+    const room = (item.length - CHUNK_HEADER_WORDS) * 4;
+    const zero = Buffer.from(this.dumped.buffer, start * 4, room).indexOf(0);
+    if (zero < 0) throw new Error(`the string at word ${start} of the frozen machine has no end`);
+    const length = Math.ceil((zero + 1) / 4);
+    this.words.set(this.dumped.subarray(start, start + length), start);
+    Buffer.from(this.words.buffer, start * 4, length * 4).fill(0, zero);
+    Object.assign(item, { type: "string", start, length });
+    this.isAddress.fill(0, start, start + length);
   }
 
   private ownerOf(index: number): Item {
@@ -216,6 +231,7 @@ class Memory {
         const owner = this.ownerOf(this.word(item.start + i));
         const kind = this.kindOfValue(item, i);
         if (STRING_KINDS.has(kind)) this.trimString(owner);
+        if (kind === ARRAY_BUFFER_KIND) this.becomeBytes(owner);
         if (kind === ARRAY_KIND && owner.type === "chunk") this.becomeItems(owner);
         waiting.push(owner);
       }
