@@ -1,7 +1,6 @@
 #!/usr/bin/env node
-/** The `picobolt` command: registers the TypeScript loader and hands over to main.ts. */
-import { register } from "tsx/esm/api";
+/** The `picobolt` command: hands over to main.ts. */
+import { launch } from "./launch/launch.mjs";
 
-register();
-const { main } = await import("./main.ts");
+const { main } = await launch("cli/main.ts");
 await main(process.argv.slice(2));

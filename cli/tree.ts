@@ -3,6 +3,7 @@ import { Command as Parser } from "commander";
 import type { Command, Options } from "./command.ts";
 import { EXIT, Failure } from "./failure.ts";
 import { COMMANDS } from "./table.ts";
+import { versionOf } from "./version.ts";
 
 export type Run = (command: Command, args: readonly string[], options: Options) => Promise<void>;
 
@@ -13,6 +14,7 @@ export async function treeOf(
 ): Promise<Parser> {
   const parser = quiet(new Parser("picobolt"))
     .description("Flash, own and pay picobolt devices; run gateways, and ask them.")
+    .version(versionOf(), "--version", "show which release this is")
     .addHelpText(
       "after",
       "\npicobolt <command> --help shows options and examples. docs/CLI.md tells all.",

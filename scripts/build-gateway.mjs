@@ -1,27 +1,11 @@
 /** `npm run build:gateway`: the gateway as JavaScript in dist/gateway, so that a server needs no TypeScript loader and less memory. */
 import { chmodSync, rmSync, writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { buildProgram, ROOT } from "../cli/launch/build.mjs";
 
-const ROOT = fileURLToPath(new URL("../", import.meta.url));
-// Two folders deep, as cli/gateway is: files of the project are found from there as from the source.
 const OUT = `${ROOT}${process.argv[2] ?? "dist/gateway"}`;
 
 rmSync(OUT, { recursive: true, force: true });
-await build({
-  absWorkingDir: ROOT,
-  entryPoints: { main: "cli/main.ts" },
-  outdir: OUT,
-  bundle: true,
-  splitting: true,
-  packages: "external",
-  platform: "node",
-  format: "esm",
-  target: "node20",
-  sourcemap: true,
-  chunkNames: "[name]-[hash]",
-  logLevel: "warning",
-});
+await buildProgram("cli/main.ts", OUT);
 const PROGRAMS = {
   "picobolt-gateway.mjs": `/** Runs the gateway: the words and variables of \`picobolt gateway\`. */
 import { main } from "./main.js";

@@ -46,4 +46,4 @@ tell_failure() {
 trap tell_failure EXIT
 prepare "$@" >&2
 trap - EXIT
-exec node_modules/.bin/tsx host-sim/demo/main.ts "$@" 3>&-
+exec node scripts/run.mjs host-sim/demo/main.ts "$@" 3>&-

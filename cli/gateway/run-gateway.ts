@@ -1,5 +1,4 @@
 /** Runs a gateway in the foreground until it is asked to stop. */
-import { readFileSync } from "node:fs";
 import type { Crypto } from "../../core/ports/crypto.ts";
 import { ConfigError, loadConfig } from "../../gateway/run/config.ts";
 import { openLog } from "../../gateway/run/log.ts";
@@ -9,6 +8,7 @@ import { openLink } from "../../host-sim/links/open-link.ts";
 import type { Context } from "../command.ts";
 import { EXIT, Failure, messageOf } from "../failure.ts";
 import { typedWord } from "../prompt.ts";
+import { versionOf } from "../version.ts";
 
 interface Words {
   readonly file: string | undefined;
@@ -134,9 +134,4 @@ function tell({ out }: Context, service: GatewayService): void {
     p2p,
     mqtt: brokerUrl,
   });
-}
-
-function versionOf(): string {
-  const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(manifest) as { version: string }).version;
 }

@@ -8,6 +8,7 @@ import { createLab } from "../chain/create-lab.ts";
 import type { ChainLab } from "../chain/lab.ts";
 import { Cable, type CableKind } from "../links/cable.ts";
 import { ControlledProcess } from "../processes/control.ts";
+import { RUNNER } from "../processes/runner.ts";
 import { ChainDesk } from "./chain-desk.ts";
 
 export const PRODUCTS = [
@@ -38,7 +39,6 @@ export interface WorldOptions {
   readonly onEvent: (event: WorldEvent) => void;
 }
 
-const TSX = ["--import", "tsx"];
 const WAIT_MS = 60_000;
 
 /** What is being started when all is to end may take so long to stop (a node that loads, a download). */
@@ -187,7 +187,7 @@ export class World {
         ]
       : ["--chain", "sim", "--store", "memory"];
     await this.run("gateway", [
-      ...[process.execPath, ...TSX, script, "--folder", join(this.folder, "gateway"), ...chain],
+      ...[process.execPath, RUNNER, script, "--folder", join(this.folder, "gateway"), ...chain],
       ...["--policy", JSON.stringify(POLICY)],
       ...["--link", this.cable("gateway-buyer").ends[0]],
       ...["--link", this.cable("gateway-vending").ends[0]],
@@ -211,7 +211,7 @@ export class World {
   private startDevice(role: "buyer" | "vending", app: string, links: readonly string[]) {
     const script = join(import.meta.dirname, "../processes/device-process.ts");
     return this.run(role, [
-      ...[process.execPath, ...TSX, script, "--name", role, "--app", app],
+      ...[process.execPath, RUNNER, script, "--name", role, "--app", app],
       ...["--folder", join(this.folder, role), "--gateway", this.ids.gateway as string],
       ...["--policy", JSON.stringify(POLICY)],
       ...["--products", JSON.stringify([...PRODUCTS, HTLC_PRODUCT])],

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { RUNNER } from "../processes/runner.ts";
 import { EspBoard } from "./board.ts";
 import { CHIPS, type ChipName } from "./chips.ts";
 
@@ -55,7 +56,7 @@ async function main(): Promise<void> {
 /** What the image would be: the same program on a virtual board; its UART is our pty. */
 function startDevice(folder: string, socket: string) {
   const words = [DEVICE, "--folder", join(folder, "device"), "--serial", `socket:${socket}`];
-  return spawn(process.execPath, ["--import", "tsx", ...words], {
+  return spawn(process.execPath, [RUNNER, ...words], {
     stdio: ["pipe", "ignore", "inherit"],
   });
 }

@@ -6,6 +6,7 @@ import type { JsonObject } from "../../gateway/api/event-json.ts";
 import { Cable } from "../links/cable.ts";
 import type { Broker } from "../mqtt/broker.ts";
 import { ControlledProcess } from "../processes/control.ts";
+import { RUNNER } from "../processes/runner.ts";
 import { CustomerPort } from "./customer-port.ts";
 import { VirtualMachine } from "./virtual-machine.ts";
 
@@ -31,7 +32,6 @@ export interface Machine {
   readonly radioFolder?: string;
 }
 
-const TSX = [process.execPath, "--import", "tsx"];
 const DEVICE = new URL("./device-process.ts", import.meta.url).pathname;
 const GATEWAY = new URL("../processes/gateway-process.ts", import.meta.url).pathname;
 /** Deep enough for machines, which want 3 confirmations. */
@@ -97,7 +97,7 @@ export class VirtualWorld {
     if (radioFolder) words.push("--ble", radioFolder);
     const device = new VirtualMachine({
       name,
-      command: [...TSX, ...words],
+      command: [process.execPath, RUNNER, ...words],
       onAlarm: (text) => this.options.onTrouble(`${name}: ${text}`),
       onDied: (reason) => this.options.onTrouble(`${name} has died: ${reason}`),
     });
@@ -164,11 +164,15 @@ export class VirtualWorld {
     const words = [GATEWAY, "--folder", join(this.folder, "gateway"), "--chain", "sim", ...links];
     if (broker) words.push("--mqtt", broker.url);
     let started = (_: JsonObject) => {};
-    const gateway = new ControlledProcess("gateway", [...TSX, ...words], (event, fields) => {
-      if (event === "started") started(fields);
-      if (event === "deviceFunded") void this.mine(BLOCKS_PER_FUNDING);
-      if (event === "alarm") this.options.onTrouble(`gateway: ${fields.text}`);
-    });
+    const gateway = new ControlledProcess(
+      "gateway",
+      [process.execPath, RUNNER, ...words],
+      (event, fields) => {
+        if (event === "started") started(fields);
+        if (event === "deviceFunded") void this.mine(BLOCKS_PER_FUNDING);
+        if (event === "alarm") this.options.onTrouble(`gateway: ${fields.text}`);
+      },
+    );
     this.gateway = gateway;
     const { nodeId } = await new Promise<JsonObject>((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error("the gateway did not start")), START_MS);

@@ -7,10 +7,10 @@ import { formatPublicKey, masterKey, toExtendedPublicKey } from "../../core/keys
 import type { JsonObject } from "../../gateway/api/event-json.ts";
 import { Cable } from "../../host-sim/links/cable.ts";
 import { ControlledProcess } from "../../host-sim/processes/control.ts";
+import { RUNNER } from "../../host-sim/processes/runner.ts";
 import { PATIENCE_MS } from "../support/patience.ts";
 import { picobolt, type Ran, Running } from "./run-picobolt.ts";
 
-const TSX = [process.execPath, "--import", "tsx"];
 const HOST_SIM = new URL("../../host-sim/", import.meta.url).pathname;
 
 interface Told {
@@ -125,8 +125,10 @@ export class BareMachine {
   }
 
   private run(name: string, [file, ...words]: readonly string[]): ControlledProcess {
-    return new ControlledProcess(name, [...TSX, HOST_SIM + file, ...words], (event, fields) =>
-      this.told.push({ from: name, event, fields }),
+    return new ControlledProcess(
+      name,
+      [process.execPath, RUNNER, HOST_SIM + file, ...words],
+      (event, fields) => this.told.push({ from: name, event, fields }),
     );
   }
 }

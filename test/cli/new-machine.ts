@@ -10,11 +10,11 @@ import type { JsonObject } from "../../gateway/api/event-json.ts";
 import { EspBoard } from "../../host-sim/esp-rom/board.ts";
 import { Cable } from "../../host-sim/links/cable.ts";
 import { ControlledProcess } from "../../host-sim/processes/control.ts";
+import { RUNNER } from "../../host-sim/processes/runner.ts";
 import { PATIENCE_MS } from "../support/patience.ts";
 import { firmwareFolder } from "./firmware-folder.ts";
 import { picobolt, type Ran } from "./run-picobolt.ts";
 
-const TSX = ["--import", "tsx"];
 const DEVICE = new URL("../../host-sim/virtual/device-process.ts", import.meta.url).pathname;
 const GATEWAY = new URL("../../host-sim/processes/gateway-process.ts", import.meta.url).pathname;
 
@@ -45,7 +45,7 @@ export class NewMachine {
     const words = [GATEWAY, "--folder", join(folder, "gateway"), "--chain", "sim", ...links];
     machine.gateway = new ControlledProcess(
       "gateway",
-      [process.execPath, ...TSX, ...words],
+      [process.execPath, RUNNER, ...words],
       (event, fields) => machine.told.push({ from: "gateway", event, ...fields }),
     );
     machine.board = await EspBoard.plugIn({
@@ -132,7 +132,7 @@ export class NewMachine {
   private startDevice(socket: string, more: readonly string[]): ChildProcess {
     const serial = ["--serial", `socket:${socket}`, "--serial", this.uplink.ends[1]];
     const words = [DEVICE, "--folder", join(this.folder, "device"), ...serial, ...more];
-    const child = spawn(process.execPath, [...TSX, ...words], { stdio: ["pipe", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [RUNNER, ...words], { stdio: ["pipe", "pipe", "pipe"] });
     createInterface({ input: child.stdout }).on("line", (line) => {
       if (line.startsWith("{")) this.told.push({ from: "device", ...JSON.parse(line) });
     });

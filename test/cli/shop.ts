@@ -5,9 +5,9 @@ import { join } from "node:path";
 import type { JsonObject } from "../../gateway/api/event-json.ts";
 import { Cable } from "../../host-sim/links/cable.ts";
 import { ControlledProcess } from "../../host-sim/processes/control.ts";
+import { RUNNER } from "../../host-sim/processes/runner.ts";
 import { PATIENCE_MS } from "../support/patience.ts";
 
-const TSX = [process.execPath, "--import", "tsx"];
 const PROCESSES = new URL("../../host-sim/processes/", import.meta.url).pathname;
 const PRODUCTS = [
   { id: 1, name: "espresso", priceMsat: 1_500_000 },
@@ -111,8 +111,10 @@ export class Shop {
   }
 
   private run(name: string, [file, ...words]: readonly string[]): ControlledProcess {
-    return new ControlledProcess(name, [...TSX, PROCESSES + file, ...words], (event, fields) =>
-      this.told.push({ event, fields }),
+    return new ControlledProcess(
+      name,
+      [process.execPath, RUNNER, PROCESSES + file, ...words],
+      (event, fields) => this.told.push({ event, fields }),
     );
   }
 

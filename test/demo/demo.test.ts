@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { RUNNER } from "../../host-sim/processes/runner.ts";
 import { bitcoindAbsence } from "../support/chain-lab.ts";
 
 const MAIN = join(import.meta.dirname, "../../host-sim/demo/main.ts");
@@ -29,7 +30,7 @@ function demo(
   interruption?: Interruption,
 ): Promise<Run> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, ["--import", "tsx", MAIN, ...words], {
+    const child = spawn(process.execPath, [RUNNER, MAIN, ...words], {
       env: { ...process.env, TMPDIR: temporary, ...env },
     });
     let output = "";

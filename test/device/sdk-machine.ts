@@ -8,6 +8,7 @@ import { rollup } from "rollup";
 import type { JsonObject } from "../../gateway/api/event-json.ts";
 import { Cable } from "../../host-sim/links/cable.ts";
 import { ControlledProcess } from "../../host-sim/processes/control.ts";
+import { RUNNER } from "../../host-sim/processes/runner.ts";
 import { firmware } from "../../rollup.config.mjs";
 import { run } from "../../scripts/firmware/run.ts";
 import { checkSdk } from "../../scripts/firmware/sdk.ts";
@@ -153,7 +154,7 @@ export class SdkMachine {
     const words = ["--folder", join(this.folder, "gateway"), "--chain", "sim", ...links];
     this.gateway = new ControlledProcess(
       "gateway",
-      [process.execPath, "--import", "tsx", GATEWAY, ...words],
+      [process.execPath, RUNNER, GATEWAY, ...words],
       (event, fields) => this.told.push({ event, ...fields }),
     );
   }

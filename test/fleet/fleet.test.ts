@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { afterAll, expect, test } from "vitest";
 import { whyNoVirtualRadio } from "../../host-sim/ble/virtual-radio.ts";
 import { whyNoSerialLinks } from "../../host-sim/links/open-link.ts";
+import { RUNNER } from "../../host-sim/processes/runner.ts";
 import { TIED_TO_US, until } from "./programs.ts";
 
 const PROGRAM = new URL("./main.ts", import.meta.url).pathname;
@@ -22,7 +23,7 @@ class Fleet {
   readonly done: Promise<number | null>;
 
   constructor(...words: readonly string[]) {
-    const [program, ...more] = [...TIED_TO_US, process.execPath, "--import", "tsx", PROGRAM];
+    const [program, ...more] = [...TIED_TO_US, process.execPath, RUNNER, PROGRAM];
     this.child = spawn(program, [...more, "--json", ...words], {
       stdio: ["ignore", "pipe", "pipe"],
     });

@@ -2,6 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { ControlledProcess } from "../../host-sim/processes/control.ts";
+import { RUNNER } from "../../host-sim/processes/runner.ts";
 import { RESTART_CODE } from "../../host-sim/virtual/virtual-board.ts";
 import { TIED_TO_US, until } from "./programs.ts";
 
@@ -39,7 +40,7 @@ export class Machine {
     this.isStarted = false;
     this.lives++;
     const place = ["--folder", join(folder, "flash")];
-    const command = [...TIED_TO_US, process.execPath, "--import", "tsx", PROGRAM, ...place];
+    const command = [...TIED_TO_US, process.execPath, RUNNER, PROGRAM, ...place];
     const running = new ControlledProcess(name, [...command, ...words], (event, fields) => {
       if (event === "started") {
         this.nodeId = fields.nodeId as string;

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { toHex } from "../../core/primitives/bytes.ts";
+import { RUNNER } from "../../host-sim/processes/runner.ts";
 import { picobolt } from "../cli/run-picobolt.ts";
 import { newOwner, payoutKey } from "../support/program-lab.ts";
 
@@ -41,7 +42,7 @@ class Machine {
   static async serve(): Promise<Machine> {
     const words = ["--serve", port, "--folder", join(folder, "flash"), "--json"];
     const machine = new Machine(
-      spawn(process.execPath, ["--import", "tsx", MAIN, ...words], {
+      spawn(process.execPath, [RUNNER, MAIN, ...words], {
         env: { ...process.env, TMPDIR: temporary },
         stdio: ["ignore", "pipe", "inherit"],
       }),

@@ -11,6 +11,7 @@ import {
   type PostgresStore,
 } from "../../gateway/store/postgres/postgres-store.ts";
 import { TestPostgres } from "../../host-sim/postgres/postgres-server.ts";
+import { RUNNER } from "../../host-sim/processes/runner.ts";
 import { PATIENCE_MS } from "../support/patience.ts";
 import { PostgresProxy } from "../support/postgres-proxy.ts";
 import { changeOf, packed, peerOf, referenceOf } from "../support/store-changes.ts";
@@ -249,7 +250,7 @@ interface Running {
 
 function started(name: string, leaseMs: number): Running {
   const script = join(import.meta.dirname, "lease-worker.ts");
-  const args = ["--import", "tsx", script, url, name, String(leaseMs)];
+  const args = [RUNNER, script, url, name, String(leaseMs)];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   const ended = once(child, "exit");
   const running: Running = {

@@ -12,6 +12,7 @@ import {
   type PostgresStoreOptions,
 } from "../../gateway/store/postgres/postgres-store.ts";
 import { TestPostgres } from "../../host-sim/postgres/postgres-server.ts";
+import { RUNNER } from "../../host-sim/processes/runner.ts";
 import { PATIENCE_MS } from "../support/patience.ts";
 import { PostgresProxy } from "../support/postgres-proxy.ts";
 import { changeOf, packed, referenceOf } from "../support/store-changes.ts";
@@ -53,7 +54,7 @@ storeContract("PostgreSQL for one of several", {
 /** A process that commits ever higher versions, and the highest that it reported. */
 function writer(): { readonly child: ChildProcess; reported: number; ended: Promise<unknown> } {
   const script = join(import.meta.dirname, "postgres-writer.ts");
-  const child = spawn(process.execPath, ["--import", "tsx", script, url], {
+  const child = spawn(process.execPath, [RUNNER, script, url], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const one = { child, reported: 0, ended: once(child, "exit") };

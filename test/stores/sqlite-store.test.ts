@@ -15,6 +15,7 @@ import {
   type SqliteStore,
   type SqliteStoreOptions,
 } from "../../gateway/store/sqlite-store.ts";
+import { RUNNER } from "../../host-sim/processes/runner.ts";
 import { changeOf, packed, referenceOf, versionOf } from "../support/store-changes.ts";
 import { refusal, storeContract } from "./store-contract.ts";
 
@@ -89,7 +90,7 @@ test("a read waits for the disk where what is pending is of its part, and for no
 
 test("a killed process leaves every commit that it reported", async () => {
   const script = join(import.meta.dirname, "sqlite-writer.ts");
-  const writer = spawn(process.execPath, ["--import", "tsx", script, path], {
+  const writer = spawn(process.execPath, [RUNNER, script, path], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   let reported = 0;
@@ -110,7 +111,7 @@ test("a second process, or a second store in this one, is refused while the firs
   await store.commit(changeOf(1, 1));
   expect(await refusal(() => openSqliteStore(path))).toBe("locked");
   const script = join(import.meta.dirname, "sqlite-writer.ts");
-  const second = spawn(process.execPath, ["--import", "tsx", script, path]);
+  const second = spawn(process.execPath, [RUNNER, script, path]);
   const messages: string[] = [];
   second.stderr.on("data", (text) => messages.push(String(text)));
   const [code] = await once(second, "close");

@@ -9,6 +9,7 @@ import type { SettingName } from "../../gateway/run/settings.ts";
 import { Cable } from "../../host-sim/links/cable.ts";
 import type { Broker } from "../../host-sim/mqtt/broker.ts";
 import { ControlledProcess } from "../../host-sim/processes/control.ts";
+import { RUNNER } from "../../host-sim/processes/runner.ts";
 import { picobolt, type Ran, Running } from "../cli/run-picobolt.ts";
 import { ApiLab } from "../gateway/api/api-lab.ts";
 
@@ -62,7 +63,7 @@ export class MqttShop {
 
   async startMachine(): Promise<void> {
     const words = ["--folder", join(this.folder, "machine"), "--mqtt"];
-    const command = [process.execPath, "--import", "tsx", DEVICE, ...words];
+    const command = [process.execPath, RUNNER, DEVICE, ...words];
     this.device = new ControlledProcess(
       "machine",
       [...command, "--serial", this.cable.ends[0]],

@@ -7,11 +7,11 @@ import { formatPublicKey, masterKey, toExtendedPublicKey } from "../../core/keys
 import type { JsonObject } from "../../gateway/api/event-json.ts";
 import { Cable } from "../../host-sim/links/cable.ts";
 import { ControlledProcess } from "../../host-sim/processes/control.ts";
+import { RUNNER } from "../../host-sim/processes/runner.ts";
 import { buildXsCryptoWorker } from "../../host-sim/xs/build.ts";
 import { picobolt, type Ran } from "../cli/run-picobolt.ts";
 import { PATIENCE_MS } from "../support/patience.ts";
 
-const TSX = [process.execPath, "--import", "tsx"];
 const DEVICE = new URL("../../host-sim/virtual/device-process.ts", import.meta.url).pathname;
 const GATEWAY = new URL("../../host-sim/processes/gateway-process.ts", import.meta.url).pathname;
 
@@ -156,7 +156,7 @@ export class XsMachine {
   }
 
   private run(from: string, words: readonly string[]): ControlledProcess {
-    return new ControlledProcess(from, [...TSX, ...words], (event, fields) =>
+    return new ControlledProcess(from, [process.execPath, RUNNER, ...words], (event, fields) =>
       this.told.push({ from, event, ...fields }),
     );
   }

@@ -14,6 +14,7 @@ import { startRegtestLab } from "../../../host-sim/chain/bitcoind-lab.ts";
 import type { ChainLab } from "../../../host-sim/chain/lab.ts";
 import { Cable } from "../../../host-sim/links/cable.ts";
 import { ControlledProcess } from "../../../host-sim/processes/control.ts";
+import { RUNNER } from "../../../host-sim/processes/runner.ts";
 import { PATIENCE_MS } from "../../support/patience.ts";
 import { ApiLab } from "../api/api-lab.ts";
 import { FleetMachine } from "./fleet-machine.ts";
@@ -94,7 +95,7 @@ export class FleetWorld {
     const [link, its] = cable.ends;
     const place = ["--folder", join(this.folder, "virtual"), "--serial", its, "--mqtt"];
     let hasStarted = false;
-    const words = [process.execPath, "--import", "tsx", VIRTUAL, ...place];
+    const words = [process.execPath, RUNNER, VIRTUAL, ...place];
     const machine = new ControlledProcess("virtual machine", words, (event) => {
       hasStarted ||= event === "started";
     });

@@ -1,0 +1,7 @@
+/** Which release of picobolt this is. */
+import { readFileSync } from "node:fs";
+
+export function versionOf(): string {
+  const manifest = readFileSync(new URL("../package.json", import.meta.url), "utf8");
+  return (JSON.parse(manifest) as { version: string }).version;
+}
