@@ -4,6 +4,7 @@ import { ConfigError, loadConfig } from "../../gateway/run/config.ts";
 import { openLog } from "../../gateway/run/log.ts";
 import { GatewayService } from "../../gateway/run/service.ts";
 import { type Config, SETTINGS, type SettingName } from "../../gateway/run/settings.ts";
+import { SecretError } from "../../gateway/secrets/secret-error.ts";
 import { openLink } from "../../host-sim/links/open-link.ts";
 import type { Context } from "../command.ts";
 import { EXIT, Failure, messageOf } from "../failure.ts";
@@ -33,7 +34,10 @@ export async function runGateway(context: Context, words: Words): Promise<void> 
     openSerial: (path) => openLink(`serial:${path}`),
     ...(ask && { ask }),
   }).catch((cause: unknown) => {
-    throw cause instanceof Failure ? cause : new Failure(messageOf(cause), EXIT.refused);
+    if (cause instanceof Failure) throw cause;
+    // What no second start would mend: a service manager leaves it alone.
+    const isForPerson = cause instanceof SecretError && cause.code !== "io";
+    throw new Failure(messageOf(cause), isForPerson ? EXIT.usage : EXIT.refused);
   });
   // Programs that this one starts have no business with it.
   delete process.env.PICOBOLT_PASSPHRASE;

@@ -77,6 +77,12 @@ test("a plain seed of before is locked by a passphrase that is typed twice, and 
     code: 4,
     stderr: expect.stringContaining("that is not the passphrase"),
   });
+  // To start it again would not help: systemd leaves exit code 2 alone.
+  const gateway = ["gateway", "--data-dir", place, "--network", "sim"];
+  expect(await picobolt([...gateway, "--set", `secrets.passphrase_file=${file}`])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining("that is not the passphrase"),
+  });
 });
 
 /** util-linux's script gives the command a terminal of its own. */
