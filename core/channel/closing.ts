@@ -30,6 +30,9 @@ const VARIANTS: readonly ClosingVariant[] = [
   "closerAndCloseeOutputs",
 ];
 
+/** Over one link. Not the next block: a device that slept hears of several at once. */
+const CLOSER_PATIENCE_BLOCKS = 6;
+
 /** The close that was asked for is durable: it is carried out when the peer is back and pending updates are signed. */
 export function close(draft: Draft, command: Extract<Command, { type: "close" }>): void {
   const { record } = draft;
@@ -130,9 +133,20 @@ function isQuiet({ record, session }: Draft): boolean {
   );
 }
 
-/** The one who asked for the close pays it; the other offers only where that one cannot pay any fee. */
+/** The one who asked for the close pays it; the other offers where that one cannot pay any fee, or forgot that it asked. */
 function proposeClosing(draft: Draft): void {
-  if (!draft.session.closingOffered && !hasUsableClose(draft)) offerClosing(draft);
+  const { context, session } = draft;
+  if (session.closingOffered || hasUsableClose(draft)) return;
+  if (session.closingQuietAt === undefined) {
+    draft.changeSession({ closingQuietAt: context.tipHeight });
+  }
+  offerClosing(draft);
+}
+
+/** Whoever asked offers at once. One that does not seems to have forgotten, as after an older image was put back. */
+function hasPeerForgotten({ context, session }: Draft): boolean {
+  const { tipHeight } = context;
+  return tipHeight >= (session.closingQuietAt ?? tipHeight) + CLOSER_PATIENCE_BLOCKS;
 }
 
 /** A mutual close is signed that nodes relay now: a peer may also offer one without a fee, or for years from now. */
@@ -160,7 +174,8 @@ function offerClosing(draft: Draft): void {
   const theirs = satoshiFloor(record.base.toRemoteMsat);
   const balance = satoshiFloor(record.base.toLocalMsat);
   const least = Math.ceil((weight * context.policy.minFeeratePerKw) / 1000);
-  if (balance < least || (wanted === undefined && theirs >= least)) return;
+  if (balance < least) return;
+  if (wanted === undefined && theirs >= least && !hasPeerForgotten(draft)) return;
   const feerate = wanted ?? context.feerates.soon;
   const feeSatoshis = satoshi(Math.min(Math.ceil((weight * feerate) / 1000), balance));
   const offer: ClosingTerms = { ...terms, feeSatoshis };

@@ -183,6 +183,8 @@ export interface ChannelSession {
   readonly mayBeOutdated?: boolean | undefined;
   /** closing_complete that we sent and that is unanswered. */
   readonly closingProposed?: ClosingProposal | undefined;
+  /** Tip when nothing more stood in the way of closing_complete, over this link. */
+  readonly closingQuietAt?: BlockHeight | undefined;
   /** One was sent over this link already: another only where it is asked for. */
   readonly closingOffered?: boolean | undefined;
   /** shutdown was sent in this session. */

@@ -5,8 +5,9 @@ import type { Message, MessageNamed } from "../../core/messages/message.ts";
 import { blockHeight, type ChannelId, satoshi } from "../../core/primitives/brands.ts";
 import { parseTransaction } from "../../core/transactions/transaction.ts";
 import { commanded, open, push } from "../support/commands.ts";
+import { CopiedDisk } from "../support/copied-disk.ts";
 import { HonestPair } from "../support/honest-app.ts";
-import { hex, type Pair, payment, type TestNode } from "../support/node-pair.ts";
+import { hex, Pair, payment, type TestNode } from "../support/node-pair.ts";
 
 const CHANNEL_TYPES = ["zero_fee_commitments", "anchors", "static_remotekey"] as const;
 const PUSHED_MSAT = 300_000_000;
@@ -69,6 +70,28 @@ describe.each(CHANNEL_TYPES)("%s", (channelType) => {
     expect(fee).toBeGreaterThan(600);
     expect(fee).toBeLessThan(800);
     expect(hex(pair.a.closes[0] as Uint8Array)).toBe(hex(pair.b.closes[0] as Uint8Array));
+    await expectClosed(pair, id);
+  });
+
+  test("where the closer forgets that it asked, the other closes after six blocks", async () => {
+    const disk = new CopiedDisk();
+    const pair = await Pair.make({ diskA: disk });
+    const id = await pair.open({ channelType, pushMsat: PUSHED_MSAT });
+    const before = disk.asOf(disk.history.length);
+    pair.b.tamper = (message) => (message.type === "shutdown" ? [] : [message]);
+    expect(close(pair.a, id)).toBeUndefined();
+    pair.cable.pump();
+    expect(pair.b.node.record(id)?.phase).toBe("closing");
+    pair.disconnect();
+    pair.b.tamper = (message) => [message];
+
+    pair.a.use(before);
+    await pair.restart(pair.a);
+    pair.connect();
+    for (const side of [pair.a, pair.b]) expect(side.node.record(id)?.phase).toBe("closing");
+    pair.mine(5);
+    expect([...pair.a.closes, ...pair.b.closes]).toEqual([]);
+    pair.mine(1);
     await expectClosed(pair, id);
   });
 

@@ -1,29 +1,12 @@
 /** A node that comes back with an old record notices, publishes nothing and says so; its peer waits, then pays out by its own commitment (rule `outdated-never-broadcasts`). */
 import { describe, expect, test } from "vitest";
-import { MemoryStore } from "../../core/node/memory-store.ts";
-import type { Store, StoreCommit } from "../../core/ports/store.ts";
+import type { Store } from "../../core/ports/store.ts";
 import { blockHeight, type ChannelId } from "../../core/primitives/brands.ts";
 import { commanded, push } from "../support/commands.ts";
+import { CopiedDisk } from "../support/copied-disk.ts";
 import { Pair, type TestNode } from "../support/node-pair.ts";
 
 const CHANNEL_TYPES = ["zero_fee_commitments", "anchors", "static_remotekey"] as const;
-
-/** A disk of which copies are kept: the one that a careless person restores later. */
-class CopiedDisk extends MemoryStore {
-  readonly history: StoreCommit[] = [];
-
-  override commit(change: StoreCommit) {
-    this.history.push(change);
-    return super.commit(change);
-  }
-
-  /** As it was after so many commits. */
-  asOf(commits: number): Store {
-    const copy = new MemoryStore();
-    for (const change of this.history.slice(0, commits)) copy.commit(change);
-    return copy;
-  }
-}
 
 interface Story {
   readonly pair: Pair;
