@@ -92,6 +92,12 @@ describe.each(CHANNEL_TYPES)("%s", (channelType) => {
     pair.mine(5);
     expect([...pair.a.closes, ...pair.b.closes]).toEqual([]);
     pair.mine(1);
+    // Neither knows who asked: each offers, and pays the fee of its own offer alone.
+    const shares = pair.b.closes.map((raw) => split(pair, raw));
+    expect(shares.map(({ a, b, fee }) => [a, b, fee > 0])).toEqual([
+      [700_000 - (shares[0]?.fee ?? 0), 300_000, true],
+      [700_000, 300_000 - (shares[1]?.fee ?? 0), true],
+    ]);
     await expectClosed(pair, id);
   });
 
