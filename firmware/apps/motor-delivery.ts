@@ -128,7 +128,7 @@ export class MotorDelivery implements Delivery {
 
   private attempt(pin: string): Promise<boolean> {
     const { pins, clock } = this.parts;
-    const { pulseMs, windowMs, sensor } = this.settings;
+    const { pulseMs, windowMs, sensor, debounceMs } = this.settings;
     return new Promise((resolve) => {
       let cancelEnd = () => {};
       const off = () => {
@@ -148,7 +148,11 @@ export class MotorDelivery implements Delivery {
       };
       if (sensor !== undefined) {
         this.waiting = () => end(true);
-        cancelEnd = clock.after(windowMs, () => end(false));
+        cancelEnd = clock.after(windowMs, () => {
+          if (!this.isActive()) return end(false);
+          // It falls at this moment, or fell while the processor was busy: the edge comes yet.
+          cancelEnd = clock.after(debounceMs + SETTLE_MS, () => end(false));
+        });
       }
       this.running = pin;
       pins.write(pin, true);

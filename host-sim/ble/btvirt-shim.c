@@ -18,9 +18,11 @@
 #define AF_ALG 38
 #endif
 
-/* Whoever started it may be killed: the emulator does not outlive it. */
-__attribute__((constructor)) static void end_with_parent(void) {
+/* Whoever started it may be killed: the emulator does not outlive it. But it outlives a host stack that leaves while
+ * an event is written to it. */
+__attribute__((constructor)) static void live_as_long_as_parent(void) {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGPIPE, SIG_IGN);
 }
 
 static const char fixed_prefix[] = "/tmp/bt-server-";
@@ -58,6 +60,13 @@ int bind(int fd, const struct sockaddr *address, socklen_t length) {
 		}
 	}
 	return next(fd, address, length);
+}
+
+/* Its own queue holds one: a second stack that starts in the same moment would be turned away. */
+int listen(int fd, int backlog) {
+	static int (*next)(int, int);
+	if (!next) next = dlsym(RTLD_NEXT, "listen");
+	return next(fd, backlog < 64 ? 64 : backlog);
 }
 
 int unlink(const char *path) {

@@ -88,6 +88,27 @@ describe("a motor", () => {
     expect(runs).toBe(2);
   });
 
+  it("whose product falls in the last moment has delivered", async () => {
+    const made = await delivery({ retries: 0, windowMs: 2_000, debounceMs: 5 });
+    fallsAfter(1_998);
+    expect(await deliver(made)).toBe("fell");
+    expect(strays).toEqual([]);
+  });
+
+  it("whose product falls while the processor is busy until after the window has delivered", async () => {
+    const made = await delivery({ retries: 0, windowMs: 2_000, debounceMs: 5 });
+    pins.onWrite = (name, on) => {
+      if (name !== "motor1" || !on) return;
+      clock.after(1_500, () => pins.set("sensor", true));
+    };
+    const delivering = made.deliver(TEA);
+    await clock.pass(0);
+    clock.stall(2_100);
+    await clock.pass(100);
+    await expect(delivering).resolves.toBeUndefined();
+    expect(pins.read("motor1")).toBe(false);
+  });
+
   it("does not take noise on the sensor's line for a product", async () => {
     const made = await delivery({ retries: 0, debounceMs: 5 });
     pins.onWrite = (name, on) => {

@@ -1,10 +1,12 @@
 /** BLE as boards and phones have it: real host stacks, bleno and noble, over BlueZ's virtual controller. */
 import { readdirSync, readFileSync } from "node:fs";
+import { connect } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { busyNotice } from "../../firmware/links/ble-stream.ts";
 import { ImprovBle } from "../../firmware/links/improv-ble.ts";
 import { blePeripheralDriver } from "../../host-sim/ble/bleno-peripheral.ts";
 import { realClock } from "../../host-sim/ble/real-clock.ts";
+import { startNoble } from "../../host-sim/ble/stacks.ts";
 import { VirtualRadio, whyNoVirtualRadio } from "../../host-sim/ble/virtual-radio.ts";
 import { RADIO_VARIABLE } from "../../host-sim/links/ble-link.ts";
 import { openLink } from "../../host-sim/links/open-link.ts";
@@ -22,6 +24,18 @@ afterEach(async () => {
   expect(emulatorsOfOurs()).toEqual([]);
 });
 
+/** Many questions, and gone before an answer. */
+function leaveAtOnce(path: string): Promise<void> {
+  return new Promise((gone, fail) => {
+    const socket = connect(path, () => {
+      const reset = Buffer.from("01030c00", "hex");
+      socket.write(Buffer.concat(Array(20).fill(reset)), () => socket.destroy());
+    });
+    socket.on("error", fail);
+    socket.on("close", () => gone());
+  });
+}
+
 async function startLab(options: { readonly mtu?: number } = {}): Promise<BleRadioLab> {
   const lab = await BleRadioLab.start(options);
   closing.push(() => lab.stop());
@@ -30,6 +44,14 @@ async function startLab(options: { readonly mtu?: number } = {}): Promise<BleRad
 
 it("this machine has a virtual radio: its test command installs it", () => {
   expect(whyNoVirtualRadio()).toBeUndefined();
+});
+
+it("the radio goes on where a host stack leaves while it is written to", async () => {
+  const radio = await VirtualRadio.start();
+  closing.push(() => radio.stop());
+  for (let i = 0; i < 500; i++) await leaveAtOnce(radio.controller().path);
+  const noble = await startNoble(radio.controller());
+  noble.stop();
 });
 
 describe("a customer and a machine", () => {

@@ -37,6 +37,7 @@ export const PRODUCTS = [
   { id: 2, name: "soup", priceMsat: 700_000 },
 ];
 const FALLS_AFTER_MS = 120;
+const PASSES_IN_MS = 40;
 const NAME = "coffee";
 
 interface ShopParts {
@@ -221,8 +222,8 @@ export class ProgramShop {
         board.clock.after(FALLS_AFTER_MS, () => {
           this.fallen.push(name);
           pins.set("sensor", true);
+          board.clock.after(PASSES_IN_MS, () => pins.set("sensor", false));
         });
-        board.clock.after(FALLS_AFTER_MS + 40, () => pins.set("sensor", false));
       }
     };
   }
