@@ -37,6 +37,12 @@ const BLOCKED_MS = 500;
 /** For the sensor to follow its light. */
 const SETTLE_MS = 20;
 
+/** A motor turns, and something shall fall. */
+interface Waiting {
+  readonly startedMs: number;
+  fell(): void;
+}
+
 export function motorSettings(config: Config): MotorSettings {
   const hasSensor = config.flag("hasSensor", true);
   const pulseMs = config.integer("pulseMs", { min: 10, max: 60_000, otherwise: 1_500 });
@@ -57,8 +63,9 @@ export function motorSettings(config: Config): MotorSettings {
 }
 
 export class MotorDelivery implements Delivery {
-  /** Who waits for something to fall. */
-  private waiting: (() => void) | undefined;
+  private waiting: Waiting | undefined;
+  /** When something came before the sensor, where that was seen. */
+  private activeSinceMs: number | undefined;
   private running: string | undefined;
   private broken: string | undefined;
   private blocked = false;
@@ -147,7 +154,7 @@ export class MotorDelivery implements Delivery {
         resolve(fell);
       };
       if (sensor !== undefined) {
-        this.waiting = () => end(true);
+        this.waiting = { startedMs: clock.nowMs(), fell: () => end(true) };
         cancelEnd = clock.after(windowMs, () => {
           if (!this.isActive()) return end(false);
           // It falls at this moment, or fell while the processor was busy: the edge comes yet.
@@ -176,18 +183,28 @@ export class MotorDelivery implements Delivery {
     const { clock } = this.parts;
     const edge = ++this.edge;
     if (!active) {
+      const sinceMs = this.activeSinceMs;
+      this.activeSinceMs = undefined;
       this.setBlocked(false);
+      if (this.hasPassed(sinceMs)) this.waiting?.fell();
       return;
     }
+    this.activeSinceMs = clock.nowMs();
     const { debounceMs } = this.settings;
     clock.after(debounceMs, () => {
       if (edge !== this.edge || !this.isActive()) return; // noise
-      if (this.waiting) this.waiting();
+      if (this.waiting) this.waiting.fell();
       else this.parts.stray("something fell that was not being delivered");
     });
     clock.after(debounceMs + BLOCKED_MS, () => {
       if (edge === this.edge && this.isActive()) this.setBlocked(true);
     });
+  }
+
+  /** What fell was seen, and had passed before a busy processor came to look at it again. */
+  private hasPassed(sinceMs: number | undefined): boolean {
+    if (!this.waiting || sinceMs === undefined || sinceMs < this.waiting.startedMs) return false;
+    return this.parts.clock.nowMs() - sinceMs >= this.settings.debounceMs;
   }
 
   private setBlocked(blocked: boolean): void {

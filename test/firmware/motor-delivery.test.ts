@@ -109,6 +109,32 @@ describe("a motor", () => {
     expect(pins.read("motor1")).toBe(false);
   });
 
+  it("whose product was seen, and had passed before a busy processor looked again, has delivered", async () => {
+    const made = await delivery({ retries: 0, windowMs: 2_000, debounceMs: 5 });
+    const delivering = made.deliver(TEA);
+    await clock.pass(500);
+    pins.set("sensor", true);
+    clock.stall(100);
+    pins.set("sensor", false);
+    await clock.pass(10);
+    await expect(delivering).resolves.toBeUndefined();
+    expect(pins.read("motor1")).toBe(false);
+  });
+
+  it("whose motor starts while the product before is told to have passed has not delivered", async () => {
+    const made = await delivery({ retries: 0, windowMs: 2_000, debounceMs: 5 });
+    pins.set("sensor", true);
+    await clock.pass(3);
+    // It is gone; the edge that says so is late.
+    pins.levels.set("sensor", false);
+    const outcome = made.deliver(TEA).catch((cause: Error) => cause.message);
+    await clock.pass(50);
+    pins.levels.set("sensor", true);
+    pins.set("sensor", false);
+    await clock.pass(3_000);
+    expect(await outcome).toBe("tea did not come out");
+  });
+
   it("does not take noise on the sensor's line for a product", async () => {
     const made = await delivery({ retries: 0, debounceMs: 5 });
     pins.onWrite = (name, on) => {
