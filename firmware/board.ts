@@ -40,8 +40,8 @@ export interface Pins {
   readonly names: readonly string[];
   write(name: string, on: boolean): void;
   read(name: string): boolean;
-  /** Calls at each edge; one listener a pin, a later one replaces it. */
-  watch(name: string, onEdge: (on: boolean) => void): void;
+  /** Calls at each edge; one listener a pin, a later one replaces it. `atMs`: when it was, by the clock, where the board can tell. */
+  watch(name: string, onEdge: (on: boolean, atMs?: number) => void): void;
 }
 
 export const RESET_REASONS = [

@@ -91,7 +91,7 @@ export class MotorDelivery implements Delivery {
     if (sensor === undefined) return;
     await this.checkSensor();
     this.blocked = this.isActive();
-    pins.watch(sensor, (on) => this.onEdge(on === this.settings.sensorActive));
+    pins.watch(sensor, (on, atMs) => this.onEdge(on === this.settings.sensorActive, atMs));
   }
 
   stop(): void {
@@ -179,17 +179,17 @@ export class MotorDelivery implements Delivery {
     return sensor !== undefined && this.parts.pins.read(sensor) === sensorActive;
   }
 
-  private onEdge(active: boolean): void {
+  private onEdge(active: boolean, atMs = this.parts.clock.nowMs()): void {
     const { clock } = this.parts;
     const edge = ++this.edge;
     if (!active) {
       const sinceMs = this.activeSinceMs;
       this.activeSinceMs = undefined;
       this.setBlocked(false);
-      if (this.hasPassed(sinceMs)) this.waiting?.fell();
+      if (this.hasPassed(sinceMs, atMs)) this.waiting?.fell();
       return;
     }
-    this.activeSinceMs = clock.nowMs();
+    this.activeSinceMs = atMs;
     const { debounceMs } = this.settings;
     clock.after(debounceMs, () => {
       if (edge !== this.edge || !this.isActive()) return; // noise
@@ -202,9 +202,9 @@ export class MotorDelivery implements Delivery {
   }
 
   /** What fell was seen, and had passed before a busy processor came to look at it again. */
-  private hasPassed(sinceMs: number | undefined): boolean {
+  private hasPassed(sinceMs: number | undefined, untilMs: number): boolean {
     if (!this.waiting || sinceMs === undefined || sinceMs < this.waiting.startedMs) return false;
-    return this.parts.clock.nowMs() - sinceMs >= this.settings.debounceMs;
+    return untilMs - sinceMs >= this.settings.debounceMs;
   }
 
   private setBlocked(blocked: boolean): void {

@@ -66,7 +66,7 @@ int bind(int fd, const struct sockaddr *address, socklen_t length) {
 int listen(int fd, int backlog) {
 	static int (*next)(int, int);
 	if (!next) next = dlsym(RTLD_NEXT, "listen");
-	return next(fd, backlog < 64 ? 64 : backlog);
+	return next(fd, backlog < 1024 ? 1024 : backlog);
 }
 
 int unlink(const char *path) {

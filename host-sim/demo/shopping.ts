@@ -9,6 +9,12 @@ const PULL_AT = 40;
 const KILL_AT = 70;
 const SETTLE_MS = 60_000;
 
+interface Outcome {
+  readonly delivered: boolean;
+  readonly note: string;
+  readonly reference: string;
+}
+
 export class Shopping {
   pushes = 0;
   htlcs = 0;
@@ -63,7 +69,7 @@ export class Shopping {
   private async buy(n: number, latencies: number[]): Promise<void> {
     const started = performance.now();
     const params = { channel: this.channelId, product: product(n).id };
-    const outcome = await this.buyOnce(params);
+    const outcome = await this.buyOnce("buy", params);
     latencies.push(performance.now() - started);
     this.pushes++;
     this.paidMsat += product(n).priceMsat;
@@ -71,14 +77,10 @@ export class Shopping {
   }
 
   /** Buys; where the link was lost before anything was signed nothing was paid, and it is tried again. */
-  private async buyOnce(params: JsonObject): Promise<{ delivered: boolean; note: string }> {
+  private async buyOnce(method: "buy" | "buyByHtlc", params: JsonObject): Promise<Outcome> {
     for (let attempt = 1; ; attempt++) {
       try {
-        const outcome = await this.stage.world.call<{ delivered: boolean; note: string }>(
-          "buyer",
-          "buy",
-          params,
-        );
+        const outcome = await this.stage.world.call<Outcome>("buyer", method, params);
         const unpaid = !outcome.delivered && outcome.note.includes("nothing was paid");
         const away = !outcome.delivered && outcome.note.includes("not connected");
         if (!unpaid && !away) return outcome;
@@ -155,11 +157,8 @@ export class Shopping {
     const { world, timeline } = this.stage;
     const started = performance.now();
     const bytes = world.cable("buyer-vending").bytes;
-    const outcome = await world.call<{ delivered: boolean; note: string; reference: string }>(
-      "buyer",
-      "buyByHtlc",
-      { channel: this.channelId, product: HTLC_PRODUCT.id },
-    );
+    const params = { channel: this.channelId, product: HTLC_PRODUCT.id };
+    const outcome = await this.buyOnce("buyByHtlc", params);
     if (!outcome.delivered) throw new Error(`the HTLC was not delivered: ${outcome.note}`);
     this.htlcs++;
     this.paidMsat += HTLC_PRODUCT.priceMsat;

@@ -19,6 +19,8 @@ export const PRODUCTS = [
 export const HTLC_PRODUCT = { id: 4, name: "lunch box", priceMsat: 9_000_000 } as const;
 
 /** Short delays, so that a story of weeks fits into a minute. */
+/** A pulled cable says nothing: it is noticed while somebody watches. */
+const SOON = ["--ping-ms", "1000", "--dead-ms", "3000"];
 const POLICY: JsonObject = {
   minimumDepth: 3,
   toSelfDelay: 12,
@@ -188,7 +190,7 @@ export class World {
       : ["--chain", "sim", "--store", "memory"];
     await this.run("gateway", [
       ...[process.execPath, RUNNER, script, "--folder", join(this.folder, "gateway"), ...chain],
-      ...["--policy", JSON.stringify(POLICY)],
+      ...["--policy", JSON.stringify(POLICY), ...SOON],
       ...["--link", this.cable("gateway-buyer").ends[0]],
       ...["--link", this.cable("gateway-vending").ends[0]],
     ]);
@@ -213,7 +215,7 @@ export class World {
     return this.run(role, [
       ...[process.execPath, RUNNER, script, "--name", role, "--app", app],
       ...["--folder", join(this.folder, role), "--gateway", this.ids.gateway as string],
-      ...["--policy", JSON.stringify(POLICY)],
+      ...["--policy", JSON.stringify(POLICY), ...SOON],
       ...["--products", JSON.stringify([...PRODUCTS, HTLC_PRODUCT])],
       ...links.flatMap((link) => ["--link", link]),
     ]);

@@ -14,6 +14,8 @@ export interface LoaderFaults {
   maxBaud?: number | undefined;
   /** Nothing is answered: the chip runs its program, and nobody holds BOOT. */
   isSilent?: boolean | undefined;
+  /** The computer is busy: the stub's start, and the first command at another rate, are carried out so much later. */
+  lateMs?: number | undefined;
 }
 
 export interface LoaderEvents {
@@ -76,6 +78,7 @@ export class RomLoader {
   readonly counts = new Map<number, number>();
   private baud = 115_200;
   private received = 0;
+  private busyUntilMs = 0;
   private readonly registers = new Map<number, number>();
   private writing: Writing | undefined;
   private reading: Reading | undefined;
@@ -111,7 +114,19 @@ export class RomLoader {
     const isNoise = this.baud > (this.faults.maxBaud ?? Number.POSITIVE_INFINITY);
     if (isNoise && op !== OP.sync) return;
     this.counts.set(op, (this.counts.get(op) ?? 0) + 1);
-    this.command(op, packet.subarray(HEADER_BYTES), packet[4] as number);
+    const carryOut = () => this.command(op, packet.subarray(HEADER_BYTES), packet[4] as number);
+    const lateMs = this.latenessOf(op);
+    if (lateMs > 0) setTimeout(carryOut, lateMs);
+    else carryOut();
+  }
+
+  private latenessOf(op: number): number {
+    const { lateMs = 0 } = this.faults;
+    const nowMs = Date.now();
+    if (op === OP.changeBaud) this.busyUntilMs = nowMs + lateMs;
+    else if (op === OP.memEnd) return lateMs;
+    else return this.busyUntilMs - nowMs;
+    return 0;
   }
 
   private command(op: number, data: Uint8Array, checksum: number): void {

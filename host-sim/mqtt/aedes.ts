@@ -1,9 +1,11 @@
 /** The gateway's embedded broker (aedes) as tests want it: it breaks, comes back, and turns hostile. */
 import { BROKER_HOST, EmbeddedBroker } from "../../gateway/links/embedded-broker.ts";
+import { freePort } from "../processes/free-port.ts";
 import type { Broker } from "./broker.ts";
 
-export async function startAedes(port = 0): Promise<AedesBroker> {
-  const broker = new AedesBroker(port);
+/** Without a port: one that nobody else is given while the broker is away. */
+export async function startAedes(port?: number): Promise<AedesBroker> {
+  const broker = new AedesBroker(port ?? (await freePort()));
   await broker.restart();
   return broker;
 }

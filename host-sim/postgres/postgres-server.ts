@@ -94,7 +94,7 @@ export class TestPostgres {
       const said = await this.tryToRun();
       if (said === undefined) return;
       // Sessions of a killed server hold its shared memory for a moment.
-      if (tries === 40) throw new Error(`PostgreSQL does not start: ${said}`);
+      if (tries === START_TRIES) throw new Error(`PostgreSQL does not start: ${said}`);
       await later(TRY_MS);
     }
   }

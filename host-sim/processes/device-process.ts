@@ -33,7 +33,7 @@ import {
 import { type CryptoPreference, chooseCrypto } from "../../gateway/crypto/choose.ts";
 import { NorFlash } from "../flash/nor-flash.ts";
 import { emitEvent, serveControl } from "./control.ts";
-import { attachLink, seedIn } from "./start-up.ts";
+import { attachLink, SILENCE_OPTIONS, seedIn, timingOf } from "./start-up.ts";
 
 const FLASH_BYTES = 1024 * 1024;
 const TICK_MS = 50;
@@ -52,8 +52,7 @@ const { values } = parseArgs({
     products: { type: "string", default: "[]" },
     policy: { type: "string", default: "{}" },
     seed: { type: "string" },
-    "ping-ms": { type: "string", default: "1000" },
-    "dead-ms": { type: "string", default: "3000" },
+    ...SILENCE_OPTIONS,
   },
 });
 
@@ -113,13 +112,7 @@ async function main(): Promise<void> {
     payoutScript,
     budget: { maxOfflineBlocks, maxUnsyncedMsat: milliSatoshi(100_000_000) },
     policy,
-    timing: {
-      pingAfterMs: Number(values["ping-ms"]),
-      deadAfterMs: Number(values["dead-ms"]),
-      handshakeTimeoutMs: 3000,
-      minBackoffMs: 100,
-      maxBackoffMs: 1000,
-    },
+    timing: timingOf(values),
     nowMs: startedMs,
     nowSeconds: () => Math.floor(Date.now() / 1000),
     events: {

@@ -36,7 +36,7 @@ import { GatewayMqtt } from "../../gateway/links/mqtt.ts";
 import { startSimLab } from "../chain/sim-lab.ts";
 import { ChainDesk } from "../demo/chain-desk.ts";
 import { emitEvent, type Methods, serveControl } from "./control.ts";
-import { attachLink, seedIn } from "./start-up.ts";
+import { attachLink, SILENCE_OPTIONS, seedIn, timingOf } from "./start-up.ts";
 
 const TICK_MS = 50;
 const POLL_MS = 100;
@@ -57,6 +57,7 @@ const { values } = parseArgs({
     seed: { type: "string" },
     /** Told to whoever asks who is there. */
     name: { type: "string", default: "gateway" },
+    ...SILENCE_OPTIONS,
   },
 });
 
@@ -106,13 +107,7 @@ async function main(): Promise<void> {
     source,
     wallet,
     policy: JSON.parse(values.policy ?? "{}") as Partial<ChannelPolicy>,
-    timing: {
-      pingAfterMs: 1000,
-      deadAfterMs: 3000,
-      handshakeTimeoutMs: 3000,
-      minBackoffMs: 100,
-      maxBackoffMs: 1000,
-    },
+    timing: timingOf(values),
     nowMs: Date.now(),
     serviceRefusal: () => undefined,
     fundingRefusal: () => undefined, // whoever reaches this gateway is one of the demo's devices

@@ -13,7 +13,7 @@ export function boardPorts(board: Board, tell: Tell): Ports {
   return {
     ...clockPorts(board.clock, tell),
     ...flashPorts(board.flash),
-    ...pinPorts(board.pins, tell),
+    ...pinPorts(board, tell),
     ...systemPorts(board.system),
     ...updatePorts(board.update as NonNullable<Board["update"]>),
   };
@@ -67,11 +67,13 @@ function flashPorts(flash: Board["flash"]): Ports {
   };
 }
 
-function pinPorts(pins: Board["pins"], tell: Tell): Ports {
+function pinPorts({ pins, clock }: Board, tell: Tell): Ports {
   return {
     "pins.write": ([name, on]: [string, boolean]) => pins.write(name, on),
     "pins.read": ([name]: [string]) => pins.read(name),
-    "pins.watch": ([name]: [string]) => pins.watch(name, (on) => tell(["edge", name, on])),
+    // When it was, too: whoever is busy hears of several at once.
+    "pins.watch": ([name]: [string]) =>
+      pins.watch(name, (on) => tell(["edge", name, on, clock.nowMs()])),
   };
 }
 

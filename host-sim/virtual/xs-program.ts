@@ -117,8 +117,10 @@ function hostFlash(name: string, { size, sectorSize }: FlashSize): Flash {
 }
 
 function hostPins(names: readonly string[]): Board["pins"] {
-  const listeners = new Map<string, (on: boolean) => void>();
-  onTold("edge", ([name, on]) => listeners.get(name as string)?.(on as boolean));
+  const listeners = new Map<string, (on: boolean, atMs: number) => void>();
+  onTold("edge", ([name, on, atMs]) =>
+    listeners.get(name as string)?.(on as boolean, atMs as number),
+  );
   return {
     names,
     write: (name, on) => void ask("pins.write", name, on),

@@ -121,6 +121,19 @@ describe("a motor", () => {
     expect(pins.read("motor1")).toBe(false);
   });
 
+  it("whose product had passed before a busy processor was told of it has delivered", async () => {
+    const made = await delivery({ retries: 0, windowMs: 2_000, debounceMs: 5 });
+    const delivering = made.deliver(TEA);
+    await clock.pass(500);
+    const cameMs = clock.nowMs();
+    clock.stall(100);
+    pins.tell("sensor", true, cameMs);
+    pins.tell("sensor", false, cameMs + 25);
+    await clock.pass(10);
+    await expect(delivering).resolves.toBeUndefined();
+    expect(pins.read("motor1")).toBe(false);
+  });
+
   it("whose motor starts while the product before is told to have passed has not delivered", async () => {
     const made = await delivery({ retries: 0, windowMs: 2_000, debounceMs: 5 });
     pins.set("sensor", true);

@@ -55,7 +55,7 @@ export class BenchClock implements Clock {
 
 export class BenchPins implements Pins {
   readonly levels = new Map<string, boolean>();
-  private readonly listeners = new Map<string, (on: boolean) => void>();
+  private readonly listeners = new Map<string, (on: boolean, atMs?: number) => void>();
   /** What the outside does when the program writes. */
   onWrite: (name: string, on: boolean) => void = () => {};
 
@@ -70,7 +70,7 @@ export class BenchPins implements Pins {
     return this.levels.get(name) ?? false;
   }
 
-  watch(name: string, onEdge: (on: boolean) => void): void {
+  watch(name: string, onEdge: (on: boolean, atMs?: number) => void): void {
     this.listeners.set(name, onEdge);
   }
 
@@ -79,6 +79,12 @@ export class BenchPins implements Pins {
     if (this.read(name) === on) return;
     this.levels.set(name, on);
     this.listeners.get(name)?.(on);
+  }
+
+  /** Late, of an edge that was at `atMs`. */
+  tell(name: string, on: boolean, atMs: number): void {
+    this.levels.set(name, on);
+    this.listeners.get(name)?.(on, atMs);
   }
 
   pulse(name: string): void {
