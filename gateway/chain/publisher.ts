@@ -95,6 +95,8 @@ export class ChainPublisher implements NodeChain {
   /** Outpoints, with the block that spent them; the last told are last. */
   readonly #spent = new Map<string, { readonly round: number; readonly height: number }>();
   #ending: Promise<void> = Promise.resolve();
+  /** Claims that are being taken: the node is asked what they may cost. */
+  readonly #arriving = new Set<Promise<BroadcastResult>>();
   #round = 0;
   #held = false;
 
@@ -228,6 +230,7 @@ export class ChainPublisher implements NodeChain {
 
   /** Until nothing is under way. */
   async idle(): Promise<void> {
+    await Promise.allSettled(this.#arriving);
     await this.#ending;
     for (const { publication } of this.#entries.values()) await publication.settled();
   }
@@ -254,8 +257,11 @@ export class ChainPublisher implements NodeChain {
       return { ok: false, reason: "too many claims are entrusted already: try again later" };
     }
     for (const { outpoint } of parseTransaction(claim.raw).inputs) this.watch(outpoint);
-    const feeratePerKw = await this.#capped(claim.feeratePerKw);
-    return this.#want(key, { ...claim, feeratePerKw }, { ...rest, entrusted: { by, spends } });
+    const wanted = this.#capped(claim.feeratePerKw).then((feeratePerKw) =>
+      this.#want(key, { ...claim, feeratePerKw }, { ...rest, entrusted: { by, spends } }),
+    );
+    this.#arriving.add(wanted);
+    return wanted.finally(() => this.#arriving.delete(wanted));
   }
 
   async #capped(feeratePerKw: number): Promise<number> {

@@ -287,6 +287,14 @@ describe("the publisher", () => {
     expect(world.sent).toEqual([[plainClaim("sweep", 1).raw]]);
   });
 
+  it("is not idle while it asks what an entrusted claim may cost", async () => {
+    const world = new World();
+    const publishing = world.publisher.entrusted(DEVICE).publish(CHANNEL, plainClaim("sweep", 1));
+    await world.publisher.idle();
+    expect(world.sent.length).toBe(1);
+    expect(await publishing).toMatchObject({ ok: true });
+  });
+
   it("goes on with what a device entrusted, unasked, until its input is spent in a block", async () => {
     const world = new World();
     const claim = anchoredClaim(500);

@@ -18,7 +18,7 @@ import { changeOf, packed, peerOf, referenceOf } from "../support/store-changes.
 import { refusal, storedVersion } from "./store-contract.ts";
 
 /** Runs out while a test waits for it, and not while a busy machine lets one wait. */
-const SHORT_LEASE_MS = 4_000;
+const SHORT_LEASE_MS = 8_000;
 let server: TestPostgres;
 let url = "";
 const opened: PostgresStore[] = [];

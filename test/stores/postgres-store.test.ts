@@ -85,6 +85,10 @@ test("a killed process leaves every commit that it reported", async () => {
   await until(() => one.reported >= 100);
   one.child.kill("SIGKILL");
   await one.ended;
+  // Where it died in a commit, its session lives until the disk has answered.
+  const alive = `SELECT FROM workers JOIN pg_stat_activity
+    ON pid = workers.session AND backend_start = session_start`;
+  await eventually(async () => expect(await server.query(url, alive)).toEqual([]));
   await expectWhole(await open(), one.reported); // at once: its session ended with it
 });
 

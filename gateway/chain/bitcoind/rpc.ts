@@ -17,6 +17,8 @@ export type RpcCall = readonly [method: string, ...parameters: readonly unknown[
 const DEFAULT_TIMEOUT_MS = 30_000;
 const MAX_RESPONSE_BYTES = 128 * 1024 * 1024;
 const MAX_CONNECTIONS = 4;
+/** Of a connection that the node has closed before we sent. */
+const STALE_CODES: ReadonlySet<string | undefined> = new Set(["ECONNRESET", "EPIPE"]);
 export const MAX_BATCH = 500;
 
 /** The node refused a call; the message is the node's own. */
@@ -101,12 +103,13 @@ export class BitcoindRpc {
   }
 
   async #send(path: string, text: string): Promise<{ status: number; text: string }> {
-    try {
-      return await this.#exchange(path, text);
-    } catch (error) {
-      // The node closes idle connections; a request that met such a one was never read.
-      if (error instanceof StaleSocket) return this.#exchange(path, text);
-      throw error;
+    for (let stale = 0; ; stale++) {
+      try {
+        return await this.#exchange(path, text);
+      } catch (error) {
+        // The node closes idle connections, all at once; a request that met such a one was never read.
+        if (!(error instanceof StaleSocket) || stale === MAX_CONNECTIONS) throw error;
+      }
     }
   }
 
@@ -136,7 +139,8 @@ export class BitcoindRpc {
       outgoing.on("close", () => clearTimeout(timer));
       outgoing.on("error", (error: NodeJS.ErrnoException) => {
         if (error instanceof RpcUnavailable) reject(error);
-        else if (outgoing.reusedSocket && error.code === "ECONNRESET") reject(new StaleSocket());
+        else if (outgoing.reusedSocket && STALE_CODES.has(error.code))
+          reject(new StaleSocket("the node closed every connection"));
         else reject(new RpcUnavailable(`no Bitcoin node at ${host}:${port} (${error.code})`));
       });
       outgoing.end(text);
@@ -171,7 +175,7 @@ interface RpcReply {
   readonly error?: { readonly code: number; readonly message: string } | null;
 }
 
-class StaleSocket extends Error {}
+class StaleSocket extends RpcUnavailable {}
 
 function unwrap<T>(method: string, reply: RpcReply | undefined): T {
   if (reply === undefined || typeof reply !== "object" || reply === null) {

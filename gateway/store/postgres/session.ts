@@ -7,7 +7,8 @@ export type Row = Readonly<Record<string, unknown>>;
 type Value = string | number | bigint | boolean | Uint8Array | null;
 export type Parameter = Value | readonly Value[] | readonly Uint8Array[];
 
-const CONNECT_MS = 5_000;
+/** A busy server forks slowly, and one that is gone says so at once. */
+const CONNECT_MS = 15_000;
 const STATEMENT_MS = 30_000;
 /** A transaction whose process sleeps must not keep those who take over waiting. */
 const IDLE_IN_TRANSACTION_MS = 5_000;

@@ -1,7 +1,8 @@
 /** A real mosquitto on files that somebody else wrote, on a port that it has: another program may take it before mosquitto does. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { appendFileSync, readFileSync, rmSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
+import { freePort } from "../../../host-sim/processes/free-port.ts";
 import { PATIENCE_MS } from "../../support/patience.ts";
 
 const PORT_ATTEMPTS = 3;
@@ -41,14 +42,5 @@ function answers(port: number): Promise<boolean> {
       resolve(true);
     });
     socket.on("error", () => resolve(false));
-  });
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
   });
 }
