@@ -115,6 +115,19 @@ export class EspSession {
   }
 }
 
+/** Its shortest time limits (0.2 s for the stub's start, 0.5 s at a new rate) are less than a busy computer takes. */
+class PatientLoader extends ESPLoader {
+  override checkCommand(...words: Parameters<ESPLoader["checkCommand"]>) {
+    const [what, command, data, checksum, responseBytes, timeoutMs = 0] = words;
+    const patientMs = Math.max(timeoutMs, this.DEFAULT_TIMEOUT);
+    return super.checkCommand(what, command, data, checksum, responseBytes, patientMs);
+  }
+
+  override readReg(address: number, timeoutMs = 0): Promise<number> {
+    return super.readReg(address, Math.max(timeoutMs, this.DEFAULT_TIMEOUT));
+  }
+}
+
 export function md5Of(data: Uint8Array): string {
   return createHash("md5").update(data).digest("hex");
 }
@@ -150,7 +163,7 @@ function loaderOn(port: WebSerialPort, { baud, onDetail }: SessionOptions): ESPL
   const transport = new Transport(port as unknown as ConstructorParameters<typeof Transport>[0]);
   transport.trace = onDetail; // it writes to standard output otherwise
   const terminal = { clean: () => {}, writeLine: onDetail, write: onDetail };
-  return new ESPLoader({ transport, baudrate: baud, romBaudrate: ROM_BAUD, terminal });
+  return new PatientLoader({ transport, baudrate: baud, romBaudrate: ROM_BAUD, terminal });
 }
 
 function checkChip(loader: ESPLoader, { path, target }: SessionOptions): void {

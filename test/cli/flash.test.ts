@@ -98,6 +98,13 @@ describe("a board is flashed", () => {
     expect(onFlash(0x10000, program().length).equals(program())).toBe(true);
   });
 
+  test("on a computer that is busy for a second it is flashed at the fast rate all the same", async () => {
+    await plugIn({ faults: { lateMs: 1_200 } });
+    const { code, last } = await picobolt(flashWords(image()));
+    expect(last).toMatchObject({ ok: true, baud: 921600 });
+    expect(code).toBe(0);
+  });
+
   test("a line that carries noise at the fast rate is used at the slow one", async () => {
     await plugIn({ faults: { maxBaud: 460_800 } });
     const { code, last, stderr } = await picobolt(flashWords(image()));
