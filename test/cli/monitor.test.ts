@@ -1,12 +1,23 @@
 /** Watching a device's serial port: text and frames told apart, a cable that is pulled, an orderly end; and ports that do not open. */
-import { spawn } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  mkdtempSync,
+  openSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { encodeFrame } from "../../core/transport/framing.ts";
 import { Kind } from "../../core/transport/packets.ts";
 import { EspBoard } from "../../host-sim/esp-rom/board.ts";
+import { PATIENT } from "../support/patience.ts";
 import { firmwareFolder } from "./firmware-folder.ts";
 import { picobolt, Running } from "./run-picobolt.ts";
 
@@ -21,23 +32,20 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** A board whose program writes these bytes. */
+/** A board whose program writes these bytes, and after them what its standard input brings. */
 async function boardThatSays(bytes: Uint8Array): Promise<string> {
   const port = join(folder, "tty");
   const script = `
     const socket = require("node:net").connect(process.argv[1]);
-    socket.write(Buffer.from("${Buffer.from(bytes).toString("hex")}", "hex"), () => console.log());
+    socket.write(Buffer.from("${Buffer.from(bytes).toString("hex")}", "hex"));
+    process.stdin.pipe(socket);
     socket.on("close", () => process.exit());`;
-  let spoken = () => {};
-  const hasSpoken = new Promise<void>((resolve) => {
-    spoken = resolve;
-  });
+  let program: ChildProcessWithoutNullStreams | undefined;
   board = await EspBoard.plugIn({
     chip: "esp32c3",
     port,
     startProgram: (socket) => {
-      const program = spawn(process.execPath, ["-e", script, socket]);
-      program.stdout.once("data", () => spoken());
+      program = spawn(process.execPath, ["-e", script, socket]);
       return program;
     },
   });
@@ -47,9 +55,35 @@ async function boardThatSays(bytes: Uint8Array): Promise<string> {
   });
   const words = ["flash", "--board", "esp32c3", "--port", port, "--image", image];
   expect((await picobolt(words)).code).toBe(0);
-  // Flashed, it has run and spoken to nobody: whoever opens the port hears what it says next.
-  await hasSpoken;
+  // Flashed, it runs and has spoken to nobody: whoever opens the port next hears what it says after that.
+  await expect.poll(() => program, PATIENT).toBeDefined();
+  await passed(port, (marker) => program?.stdin.write(marker));
   return port;
+}
+
+/** What was said before is off the line: a marker said after it has come out of the port. */
+async function passed(port: string, say: (marker: Buffer) => void): Promise<void> {
+  const marker = randomBytes(16);
+  const { O_RDONLY, O_NOCTTY, O_NONBLOCK } = constants;
+  const line = openSync(port, O_RDONLY | O_NOCTTY | O_NONBLOCK);
+  let heard = Buffer.alloc(0);
+  say(marker);
+  const isHeard = () => {
+    heard = Buffer.concat([heard, waiting(line)]);
+    return heard.includes(marker);
+  };
+  await expect.poll(isHeard, PATIENT).toBe(true);
+  closeSync(line);
+}
+
+function waiting(line: number): Buffer {
+  const bytes = Buffer.alloc(4096);
+  try {
+    return bytes.subarray(0, readSync(line, bytes));
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "EAGAIN") return Buffer.alloc(0);
+    throw cause;
+  }
 }
 
 test("flash, then monitor: the chip's own words, the program's lines, its frames, and noise", async () => {
