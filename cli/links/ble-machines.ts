@@ -17,7 +17,7 @@ export interface BleMachine {
   readonly problem?: string;
 }
 
-const IDENTITY_TIMEOUT_MS = 4000;
+const IDENTITY_TIMEOUT_MS = 10_000;
 /** Until the machine has heard that we are gone. */
 const PARTING_MS = 300;
 

@@ -1,6 +1,7 @@
 /** Asks whoever is at the other end of a link who it is (docs/PROTOCOL.md "Identity"). */
 import type { Link } from "../../core/ports/link.ts";
 import { type IdentityCard, IdentityQuestion } from "../../core/transport/identity.ts";
+import { deadline } from "./deadline.ts";
 
 export type Identity = IdentityCard;
 
@@ -11,7 +12,7 @@ export function identify(link: Link, timeoutMs: number): Promise<Identity | unde
   return new Promise((resolve) => {
     const end = (card: Identity | undefined) => {
       clearInterval(ticker);
-      clearTimeout(timer);
+      cancel();
       link.onBytes = () => {};
       link.onClosed = () => {};
       resolve(card);
@@ -19,7 +20,7 @@ export function identify(link: Link, timeoutMs: number): Promise<Identity | unde
     const question = new IdentityQuestion(link, end);
     link.onClosed = () => end(undefined);
     const ticker = setInterval(() => question.tick(Date.now()), TICK_MS);
-    const timer = setTimeout(() => end(undefined), timeoutMs);
+    const cancel = deadline(timeoutMs, () => end(undefined));
     question.tick(Date.now());
   });
 }

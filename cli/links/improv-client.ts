@@ -13,6 +13,7 @@ import {
 } from "../../firmware/links/improv-packet.ts";
 import { ImprovSplitter } from "../../firmware/links/serial-link.ts";
 import { EXIT, Failure } from "../failure.ts";
+import { deadline } from "./deadline.ts";
 
 export interface SeenNetwork {
   readonly ssid: string;
@@ -24,7 +25,7 @@ export interface SeenNetwork {
 const SEND_WIFI = 1;
 const REQUEST_STATE = 2;
 const SCAN = 4;
-const STATE_TIMEOUT_MS = 3_000;
+const STATE_TIMEOUT_MS = 10_000;
 const SCAN_TIMEOUT_MS = 20_000;
 /** A device gives up by itself after 40 s. */
 const JOIN_TIMEOUT_MS = 50_000;
@@ -149,16 +150,14 @@ export function checkWifi(ssid: string, password: string): void {
 }
 
 async function inTime<T>(work: Promise<T>, timeoutMs: number, silence: string): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let cancel = () => {};
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Failure(`the device answers, but ${silence}`, EXIT.noAnswer)),
-      timeoutMs,
-    );
+    const failure = new Failure(`the device answers, but ${silence}`, EXIT.noAnswer);
+    cancel = deadline(timeoutMs, () => reject(failure));
   });
   try {
     return await Promise.race([work, late]);
   } finally {
-    clearTimeout(timer);
+    cancel();
   }
 }
