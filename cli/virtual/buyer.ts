@@ -27,6 +27,7 @@ export interface Bought {
 export interface Counter {
   readonly payer: PayerNode;
   readonly machine: PublicKey;
+  readonly out: Notes;
   /** One with so much to spend. */
   channel(amountMsat: number): Promise<ChannelRecord>;
 }
@@ -115,6 +116,7 @@ export class Buyer {
     const counter: Counter = {
       payer,
       machine,
+      out: notes,
       channel: (amountMsat) => channelFor(payer, machine, amountMsat, funding),
     };
     while (account.purchases < wanted) {

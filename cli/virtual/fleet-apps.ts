@@ -1,5 +1,6 @@
 /** What the machines of a virtual fleet sell, and how the buyer buys it: products from a vending machine, seconds from a meter. */
 import { buy, meterOf, priceListOf } from "../wallet/purchase.ts";
+import { whenReady } from "../wallet/readiness.ts";
 import type { Shopping } from "./buyer.ts";
 import type { FleetApp } from "./owner.ts";
 
@@ -14,8 +15,6 @@ const PRODUCTS = [
 ];
 /** A second try would hide what jams. */
 const MOTOR = { pulseMs: 500, windowMs: 1_500, retries: 0 };
-/** A machine that was just claimed reads the chain first. */
-const READY_MS = 20_000;
 const SECOND_MSAT = 10_000;
 const SECONDS = 2;
 /** Fed more than will be used by who leaves early. */
@@ -37,7 +36,7 @@ export function shoppingOf(name: FleetAppName, leaveEarlyEvery: number): Shoppin
 
 /** In turn whatever is for sale. */
 const buyProduct: Shopping = async ({ payer, machine, channel }, number, begun) => {
-  await payer.until(() => payer.app.priceList(machine)?.ready || undefined, READY_MS);
+  await whenReady(payer, () => payer.app.priceList(machine));
   const list = await priceListOf(payer, machine);
   for (let i = 0; i < PRODUCTS.length; i++) {
     const { id } = PRODUCTS[(number + i) % PRODUCTS.length] as (typeof PRODUCTS)[number];
@@ -53,9 +52,9 @@ const buyProduct: Shopping = async ({ payer, machine, channel }, number, begun) 
 };
 
 function feedMeter(leaveEarlyEvery: number): Shopping {
-  return async ({ payer, machine, channel }, number, begun) => {
-    await payer.until(() => payer.app.meterQuote(machine)?.ready || undefined, READY_MS);
-    const { priceMsat } = await meterOf(payer, machine);
+  return async ({ payer, machine, channel, out }, number, begun) => {
+    await whenReady(payer, () => payer.app.meterQuote(machine));
+    const { priceMsat } = await meterOf(payer, machine, out);
     const leavesEarly = leaveEarlyEvery > 0 && (number + 1) % leaveEarlyEvery === 0;
     const units = leavesEarly ? SECONDS_AHEAD : SECONDS;
     const maxMsat = units * priceMsat;

@@ -26,6 +26,7 @@ import {
   priceListOf,
   underWay,
 } from "./purchase.ts";
+import { whenChainIsRead } from "./readiness.ts";
 import { openWallet, type Wallet } from "./wallet.ts";
 
 const PROGRESS_MS = 250;
@@ -86,7 +87,7 @@ interface Trip {
 async function buyProduct(trip: Trip, list: PriceList, product: number): Promise<void> {
   const { context, payer, machine } = trip;
   const { out } = context;
-  const wanted = await wantedOf(payer, machine, list, product);
+  const wanted = await wantedOf(trip, list, product);
   out.text(`${list.machine}: ${wanted.name} for ${sat(wanted.priceMsat)}`);
   if (trip.isDryRun) {
     dryRun(trip, { product, priceMsat: wanted.priceMsat });
@@ -112,7 +113,7 @@ function dryRun({ context, payer, machine }: Trip, what: object): void {
 async function feedMeter(trip: Trip, seconds: number): Promise<void> {
   const { context, payer, machine } = trip;
   const { out } = context;
-  const quote = await meterOf(payer, machine.nodeId);
+  const quote = await meterOf(payer, machine.nodeId, out);
   const { priceMsat, unitSize } = quote;
   const units = Math.ceil(seconds / unitSize);
   const maxMsat = units * priceMsat;
@@ -165,17 +166,19 @@ function knownGateway({ gateway }: Wallet): PublicKey | undefined {
 }
 
 async function wantedOf(
-  payer: PayerNode,
-  { nodeId }: Endpoint,
-  list: PriceList,
+  { context, payer, machine: { nodeId } }: Trip,
+  first: PriceList,
   product: number,
 ): Promise<ListedProduct> {
-  const wanted = await payer.app.product(nodeId, product);
-  if (!wanted) {
-    const some = list.products.slice(0, SHOWN_PRODUCTS).map(({ id, name }) => `${id} ${name}`);
-    const has = some.join(", ") + (list.total > some.length ? ", …" : "");
+  const found = await payer.app.product(nodeId, product);
+  if (!found) {
+    const some = first.products.slice(0, SHOWN_PRODUCTS).map(({ id, name }) => `${id} ${name}`);
+    const has = some.join(", ") + (first.total > some.length ? ", …" : "");
     throw new Failure(`the machine has no product ${product}; it has ${has}`, EXIT.refused);
   }
+  const announced = () => payer.app.priceList(nodeId);
+  const list = (await whenChainIsRead(payer, announced, context.out)) ?? first;
+  const wanted = (await payer.app.product(nodeId, product)) ?? found;
   if (list.ready && wanted.ready) return wanted;
   const why = list.note ?? (list.ready ? `${wanted.name} is sold out` : "it does not say why");
   throw new Failure(`the machine cannot deliver now: ${why}; nothing was paid`, EXIT.refused);

@@ -11,6 +11,7 @@ import { EXIT, Failure } from "../failure.ts";
 import type { Output } from "../output.ts";
 import { moneyIsBack } from "./money-back.ts";
 import type { PayerNode } from "./payer-node.ts";
+import { whenChainIsRead } from "./readiness.ts";
 
 /** A machine answers in a second or two; a session of somebody who vanished keeps its link for 15 s. */
 const CONNECT_TIMEOUT_MS = 25_000;
@@ -61,8 +62,11 @@ export async function priceListOf(payer: PayerNode, machine: PublicKey): Promise
 export async function meterOf(
   payer: PayerNode,
   machine: PublicKey,
+  out: Notes,
 ): Promise<MessageNamed<"meter_quote">> {
-  const quote = await payer.until(() => payer.app.meterQuote(machine), CONNECT_TIMEOUT_MS);
+  const announced = () => payer.app.meterQuote(machine);
+  const first = await payer.until(announced, CONNECT_TIMEOUT_MS);
+  const quote = first && ((await whenChainIsRead(payer, announced, out)) ?? first);
   if (!quote) throw new Failure("this machine is no meter; nothing was paid", EXIT.refused);
   if (!quote.ready) {
     const why = quote.note ?? "it does not say why";

@@ -94,6 +94,11 @@ export class BareMachine {
     return new Running([...words, "--json"], { home: this.home });
   }
 
+  /** The gateway has published a channel's funding: what is mined from now on may hold it. */
+  async funded(): Promise<void> {
+    await this.event("gateway", "deviceFunded");
+  }
+
   async mine(blocks: number): Promise<void> {
     for (let block = 0; block < blocks; block++) await this.gateway.call("mine", { blocks: 1 });
   }

@@ -49,10 +49,12 @@ test("what was saved is restored whole", async () => {
 });
 
 test("a customer feeds the meter for some seconds, and pays for those", async () => {
-  await machine.connectGateway(machine.find("device", "started")?.nodeId as string);
   const words = ["pay", "--link", machine.port, "--meter", `${SECONDS}`, "--json"];
   const feeding = new Running([...words, "--gateway", machine.gatewayLink], { home: machine.home });
+  await feeding.says("has not seen the Bitcoin chain yet: waiting for it");
+  await machine.connectGateway(machine.find("device", "started")?.nodeId as string);
   await feeding.says("0 of 3 confirmations");
+  await machine.funded();
   await machine.mine(4);
   const { code, last } = await feeding.done;
   const paidMsat = SECONDS * PRICE_MSAT;
