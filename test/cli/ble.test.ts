@@ -77,6 +77,7 @@ test("a customer opens a channel and buys: the goods come out", async () => {
   const words = ["pay", "--link", "ble:tea room", "--product", "1"];
   const buying = machine.running(...words, "--gateway", `${gateway}=${machine.gatewayId}`);
   await buying.says("0 of 3 confirmations");
+  await machine.funded();
   await machine.mine(4);
   const { last, code } = await buying.done;
   expect(last).toMatchObject({ delivered: true, priceMsat: 1_500_000 });

@@ -33,7 +33,8 @@ afterAll(async () => {
 const gatewayBy = (name: string) => `${broker.url}/${machine.gatewayId}/${name}`;
 
 test("who is at the other end of the broker says so", async () => {
-  const { json } = await machine.command("devices", "--port", gatewayBy("visitor"));
+  const words = ["devices", "--port", gatewayBy("visitor"), "--timeout", "60000"];
+  const { json } = await machine.command(...words);
   expect(json[0]).toMatchObject({
     answers: true,
     name: "head office",
@@ -68,6 +69,7 @@ test("a customer's channel is funded through the broker, and the goods come out"
   const words = ["pay", "--link", cable.ends[1], "--product", "2"];
   const buying = machine.running(...words, "--gateway", gatewayBy("customer-1"));
   await buying.says("0 of 3 confirmations");
+  await machine.funded();
   await machine.mine(4);
   const { last, code } = await buying.done;
   expect(last).toMatchObject({ delivered: true, priceMsat: 900_000 });

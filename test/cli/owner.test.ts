@@ -28,7 +28,7 @@ const owned = (...words: string[]) => machine.run(...words, "--device", machine.
 test("flashed, it runs, and says that nobody owns it", async () => {
   expect((await machine.flash()).code).toBe(0);
   await machine.until("the device", () => machine.find("device", "started") !== undefined);
-  const { json } = await machine.run("devices", "--port", machine.port);
+  const { json } = await machine.run("devices", "--port", machine.port, "--timeout", "60000");
   expect(json[0]).toMatchObject({ answers: true, model: "virtual", claimed: false });
   expect(json[0]?.nodeId).toBe(machine.find("device", "started")?.nodeId);
 });
@@ -75,6 +75,7 @@ test("a customer buys: the goods come out, and the owner sees the channel", asyn
   const words = ["pay", "--link", machine.port, "--product", "1", "--json"];
   const buying = new Running([...words, "--gateway", machine.gatewayLink], { home: machine.home });
   await buying.says("0 of 3 confirmations");
+  await machine.funded();
   await machine.mine(4);
   const { last, stderr } = await buying.done;
   expect(stderr).toContain("espresso: delivered");

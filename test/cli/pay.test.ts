@@ -42,6 +42,7 @@ test("the gateway funds a channel, confirmations are counted, and the goods come
   const second = await pay("--product", "1");
   expect(second.stderr).toContain("in use by another program");
   expect(second.code).toBe(1);
+  await shop.funded();
   await shop.mine(1);
   await running.says("1 of 3 confirmations");
   await shop.mine(3);

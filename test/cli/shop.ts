@@ -50,6 +50,9 @@ export class Shop {
       ...["--link", `${inner.ends[1]}=${shop.gatewayId}`, "--link", till.ends[0]],
     ]);
     shop.machineId = await shop.started(1);
+    // Before that it sells nothing.
+    const isSynced = ({ event, fields }: Told) => event === "tip" && fields.isSynced === true;
+    await shop.until("the machine to read the chain", () => shop.told.some(isSynced));
     return shop;
   }
 
@@ -64,6 +67,12 @@ export class Shop {
 
   get home(): string {
     return join(this.folder, "home");
+  }
+
+  /** The gateway has published a channel's funding: what is mined from now on may hold it. */
+  funded(): Promise<void> {
+    const isFunded = () => this.told.some(({ event }) => event === "deviceFunded");
+    return this.until("the funding to be published", isFunded);
   }
 
   async mine(blocks: number): Promise<void> {

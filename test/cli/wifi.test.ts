@@ -98,7 +98,7 @@ test("with the right one it joins, and a session may follow on the same line", a
   expect(code).toBe(0);
   expect(stdout + stderr).not.toContain("correct horse");
   expected = "workshop ☕";
-  const { json } = await picobolt(["devices", "--port", port, "--json"]);
+  const { json } = await picobolt(["devices", "--port", port, "--timeout", "60000", "--json"]);
   expect(json[0]).toMatchObject({ answers: true, claimed: false });
 });
 

@@ -65,7 +65,9 @@ export class SdkMachine {
 
   /** What answers at the till. */
   devices(): Promise<Ran> {
-    return picobolt(["devices", "--port", this.link, "--json"], { home: this.home });
+    return picobolt(["devices", "--port", this.link, "--timeout", "60000", "--json"], {
+      home: this.home,
+    });
   }
 
   /** The command at the till. */
@@ -112,6 +114,11 @@ export class SdkMachine {
     await this.gateway.call("attach", { link: `${this.uplink.ends[1]}=${nodeId}` });
   }
 
+  /** The gateway has published a channel's funding: what is mined from now on may hold it. */
+  async funded(): Promise<void> {
+    await this.until(() => this.event("deviceFunded") !== undefined);
+  }
+
   async mine(blocks: number): Promise<void> {
     for (let block = 0; block < blocks; block++) await this.gateway.call("mine", { blocks: 1 });
   }
@@ -141,12 +148,12 @@ export class SdkMachine {
   private printed(line: string): void {
     this.lines.push(line);
     if (!/^pin motor\d 1$/.test(line) || this.isJammed) return;
-    for (const [level, delayMs] of [
-      ["1", FALL_MS],
-      ["0", 2 * FALL_MS],
-    ] as const) {
-      setTimeout(() => this.device?.stdin.write(`sensor ${level}\n`), delayMs);
-    }
+    const sense = (level: 0 | 1) => this.device?.stdin.write(`sensor ${level}\n`);
+    setTimeout(() => {
+      sense(1);
+      // Counted from here: two timers that are both late would show a product of no length.
+      setTimeout(() => sense(0), FALL_MS);
+    }, FALL_MS);
   }
 
   private startGateway(): void {

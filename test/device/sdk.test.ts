@@ -41,6 +41,7 @@ describe.skipIf(!hasSdk)("a machine on the Moddable SDK (needs MODDABLE)", () =>
     const gateway = ["--gateway", machine.gatewayLink];
     const buying = machine.running("pay", "--product", "1", ...gateway);
     await buying.says("0 of 3 confirmations", 120_000);
+    await machine.funded();
     await machine.mine(4);
     const { last, stderr } = await buying.done;
     expect(stderr).toContain("espresso: delivered");

@@ -69,7 +69,7 @@ class Machine {
 }
 
 test("a new machine says who it is, and is claimed with its prices", async () => {
-  const { json } = await run("devices", "--port", port);
+  const { json } = await run("devices", "--port", port, "--timeout", "60000");
   expect(json[0]).toMatchObject({ answers: true, model: "mcu", claimed: false });
   expect(json[0]?.nodeId).toBe(machine.ready?.node_id);
   const prices = join(folder, "prices.csv");

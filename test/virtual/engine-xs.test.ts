@@ -58,6 +58,7 @@ describe("over a cable", () => {
     await machine.connectGateway();
     const buying = pay("1", machine.port, "--gateway", machine.gatewayLink);
     await buying.says("0 of 3 confirmations");
+    await machine.funded();
     await machine.mine(4);
     const { last } = await buying.done;
     expect(last).toMatchObject({ delivered: true, priceMsat: 1_500_000 });
@@ -165,6 +166,7 @@ describe("through a broker to its gateway, over BLE to its customers", () => {
   test("a customer finds it, buys, and buys again", async () => {
     const buying = pay("1", "ble:tea & co", "--gateway", machine.gatewayLink);
     await buying.says("0 of 3 confirmations");
+    await machine.funded();
     await machine.mine(4);
     expect((await buying.done).last).toMatchObject({ delivered: true, priceMsat: 1_500_000 });
     expect((await pay("2", "ble:tea & co").done).last).toMatchObject({ delivered: true });

@@ -114,6 +114,12 @@ export class XsMachine {
     await this.gateway.call("attach", { link: `${this.uplink.ends[0]}=${this.deviceId}` });
   }
 
+  /** The gateway has published a channel's funding: what is mined from now on may hold it. */
+  funded(): Promise<void> {
+    const isFunded = () => this.find("gateway", "deviceFunded") !== undefined;
+    return this.until("the funding to be published", isFunded);
+  }
+
   async mine(blocks: number): Promise<void> {
     for (let block = 0; block < blocks; block++) await this.gateway.call("mine", { blocks: 1 });
   }
