@@ -1,4 +1,4 @@
-/** How the tests run: two processes for two cores; tests of pure code share theirs, all others have one for each file. */
+/** How the tests run: two processes for two cores; tests that leave nothing behind share theirs, all others have one for each file. */
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import { CountReporter } from "./scripts/count-reporter.ts";
@@ -6,10 +6,11 @@ import { CountReporter } from "./scripts/count-reporter.ts";
 /** What a board's image calls `picobolt/esp32` is no export of this package; tests put a double in its place. */
 const ESP32 = fileURLToPath(new URL("firmware/drivers/esp32/esp32.xs.js", import.meta.url));
 const ALL = ["test/**/*.test.ts"];
-/** No file, process or clock is touched there: the modules that they import are loaded once for all. */
-const PURE = ["channel", "keys", "messages", "node", "payments", "transactions", "transport"].map(
-  (folder) => `test/${folder}/**/*.test.ts`,
-);
+/** Nothing of a file's tests outlives them there: the modules that they import are loaded once for all. */
+const SHARED = [
+  ...["chain/monitor", "channel", "firmware", "interop", "keys", "messages", "node", "payments"],
+  ...["review", "tower", "transactions", "transport"],
+].map((folder) => `test/${folder}/**/*.test.ts`);
 
 export default defineConfig({
   resolve: { alias: { "picobolt/esp32": ESP32 } },
@@ -22,8 +23,8 @@ export default defineConfig({
     reporters: ["default", new CountReporter()],
     passWithNoTests: false,
     projects: [
-      { extends: true, test: { name: "pure", include: PURE, isolate: false } },
-      { extends: true, test: { name: "all others", include: ALL, exclude: PURE } },
+      { extends: true, test: { name: "shared", include: SHARED, isolate: false } },
+      { extends: true, test: { name: "all others", include: ALL, exclude: SHARED } },
     ],
   },
 });
