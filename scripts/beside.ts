@@ -19,6 +19,7 @@ interface BesideOptions {
 }
 
 export class Beside {
+  isOver = false;
   private readonly ended: Promise<BesideResult>;
 
   constructor(command: readonly string[], { niceness, isProgress }: BesideOptions) {
@@ -48,6 +49,9 @@ export class Beside {
       },
       (error: Error) => ({ text: error.message, ok: false }),
     );
+    void this.ended.then(() => {
+      this.isOver = true;
+    });
   }
 
   /** Once it has ended. */

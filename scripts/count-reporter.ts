@@ -1,7 +1,7 @@
 /** A Vitest reporter whose last line is `N passed, N failed`, for people and for scripts that read it. */
 import type { Reporter, SerializedError, TestModule } from "vitest/node";
 import { Beside } from "./beside.ts";
-import { worldsBeside } from "./worlds-beside.ts";
+import { WORLDS_MINUTES, worldsBeside } from "./worlds-beside.ts";
 
 const CHECK_NICENESS = 5;
 
@@ -25,6 +25,9 @@ export class CountReporter implements Reporter {
   ): Promise<void> {
     let passed = 0;
     const failedSteps = (process.env.PICOBOLT_FAILED_STEPS ?? "").split(" ").filter(Boolean);
+    if (this.worlds && !this.worlds.isOver) {
+      console.log(`\nsimulated worlds go on, until ${WORLDS_MINUTES} minutes after the start`);
+    }
     const worlds = await this.worlds?.result();
     if (worlds) console.log(`\nsimulated worlds beside the tests\n${worlds.text}`);
     if (worlds && !worlds.ok) {
