@@ -1,6 +1,6 @@
 /** The node of our own comes up, answers, and is gone when we are, however we end. */
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -36,6 +36,24 @@ describe.skipIf(absence !== undefined)(`a regtest node${title}`, () => {
     await node.stop();
     expect(isAlive(node.processId)).toBe(false);
     expect(existsSync(node.dataFolder)).toBe(false);
+  });
+
+  it("has gone when it says so: the watcher beside it too, however late", {
+    timeout: TIMEOUT_MS,
+  }, async () => {
+    const node = await startRegtest();
+    const [watcher] = processesNaming(node.dataFolder).filter((id) => id !== node.processId);
+    process.kill(watcher as number, "SIGSTOP");
+    let isOver = false;
+    const stopping = node.stop().then(() => {
+      isOver = true;
+    });
+    await expect.poll(() => isAlive(node.processId), PATIENT).toBe(false);
+    await new Promise((wake) => setTimeout(wake, 200));
+    expect(isOver).toBe(false);
+    process.kill(watcher as number, "SIGCONT");
+    await stopping;
+    expect(processesNaming(node.dataFolder)).toEqual([]);
   });
 
   it.each(["SIGKILL", "exit"])(
@@ -151,6 +169,20 @@ describe("without a node", () => {
     }
   });
 });
+
+/** By their command lines. */
+function processesNaming(text: string): readonly number[] {
+  return readdirSync("/proc")
+    .filter((id) => /^\d+$/.test(id))
+    .filter((id) => {
+      try {
+        return readFileSync(`/proc/${id}/cmdline`, "utf8").includes(text);
+      } catch {
+        return false; // it has ended meanwhile
+      }
+    })
+    .map(Number);
+}
 
 function isAlive(processId: number): boolean {
   try {

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { promisify } from "node:util";
 import { type BitcoindProgram, type ProvisionOptions, provideBitcoind } from "./provision.ts";
 import { BitcoindRpc, RpcUnavailable } from "./rpc.ts";
@@ -31,6 +32,8 @@ export interface RegtestNode {
 
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 30_000;
+/** The watcher has a folder to remove. */
+const WATCHER_MS = 10_000;
 const START_ATTEMPTS = 3;
 const MAX_LOG_CHARACTERS = 4000;
 
@@ -111,15 +114,16 @@ interface Launched {
 
 /**
  * The shell becomes bitcoind. Beside it a small watcher holds the other end of our pipe: when that closes, because we
- * stop or because we died, it ends the node and removes a temporary folder.
+ * stop or because we died, it ends the node and removes a temporary folder. It alone keeps descriptor 3: that closes
+ * when nothing is left to do.
  */
-const WATCHER = `exec 3<&0
+const WATCHER = `exec 4<&0
 node=$$
-( read -r _ <&3
+( read -r _ <&4
   kill -TERM $node 2>/dev/null
   while kill -0 $node 2>/dev/null; do sleep 0.1; done
   [ -z "$PICOBOLT_REMOVE" ] || rm -rf "$PICOBOLT_REMOVE" ) >/dev/null 2>&1 &
-exec "$@" 3<&- </dev/null`;
+exec "$@" 3>&- 4<&- </dev/null`;
 
 function launch(
   program: BitcoindProgram,
@@ -128,7 +132,7 @@ function launch(
 ): Launched {
   const shellWords = ["-c", WATCHER, "bitcoind", program.command, ...program.leadingArguments];
   const child = spawn("/bin/sh", [...shellWords, ...words], {
-    stdio: ["pipe", "pipe", "pipe"],
+    stdio: ["pipe", "pipe", "pipe", "pipe"],
     env: { ...process.env, PICOBOLT_REMOVE: removeFolder ?? "" },
     detached: true, // Ctrl-C reaches us alone; the node is stopped in order
   });
@@ -204,9 +208,15 @@ async function end(child: ChildProcess, signal: NodeJS.Signals = "SIGTERM"): Pro
     await gone;
     clearTimeout(timer);
   }
+  const watcher = child.stdio[3] as Readable | null | undefined;
+  const unwatched = new Promise((resolve) => watcher?.once("close", resolve));
+  watcher?.resume();
   child.stdin?.destroy();
   child.stdout?.destroy();
   child.stderr?.destroy();
+  if (!watcher || watcher.closed) return;
+  await Promise.race([unwatched, new Promise((wake) => setTimeout(wake, WATCHER_MS).unref())]);
+  watcher.destroy();
 }
 
 function freePort(): Promise<number> {
