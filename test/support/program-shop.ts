@@ -154,6 +154,8 @@ export class ProgramShop {
       await this.lab.chain.mine(1);
       await this.live(60);
     }
+    const sides = [this.node, buyer.device.node];
+    await this.until(() => sides.every((node) => node.record(channelId)?.phase === "normal"));
     await this.until(() => buyer.payer.priceList(nodeId)?.ready === true);
     return channelId;
   }
