@@ -19,6 +19,8 @@ const UNDER_WAY_TIMEOUT_MS = 60_000;
 const OPENING_TIMEOUT_MS = 30_000;
 /** A channel of an earlier run is ready a moment after its session. */
 const REESTABLISH_MS = 1000;
+/** A gateway that is there comes about as soon as the machine; without it the channel goes by what it knew. */
+const GATEWAY_MS = 2_000;
 /** The gateway proves its funding again: that is worth a wait, before another one is funded. */
 const PROVEN_MS = 15_000;
 const TELL_WAITING_MS = 30_000;
@@ -120,7 +122,9 @@ export async function channelFor(
   },
 ): Promise<ChannelRecord> {
   const { out, gateway } = options;
-  const usable = () =>
+  const { node, chain } = payer.device;
+  const isAway = () => gateway === undefined || !node.isConnected(gateway);
+  const known = () =>
     payer.channelsWith(machine).find(
       (record) =>
         record.phase === "normal" &&
@@ -128,13 +132,18 @@ export async function channelFor(
         // After a start the funding is proven anew.
         fundingLost(record) === undefined,
     );
+  // With the first headers after a start blocks are read again; a payment in between would be refused.
+  const usable = () => (isAway() || (chain.isReread && node.isIdle) ? known() : undefined);
   const all = payer.channelsWith(machine);
   const canPay = all.some(
     ({ phase, base }) => phase === "normal" && base.toLocalMsat >= amountMsat,
   );
+  if (canPay && gateway) await payer.until(() => !isAway() || undefined, GATEWAY_MS);
   const patienceMs = canPay && gateway ? PROVEN_MS : REESTABLISH_MS;
   const ready = all.length > 0 ? await payer.until(usable, patienceMs) : undefined;
-  if (ready) return ready;
+  // A gateway that says nothing keeps nobody from paying.
+  const channel = ready ?? known();
+  if (channel) return channel;
   const isOpening = payer.channelsWith(machine).some(({ phase }) => phase === "awaiting-funding");
   if (!gateway) {
     throw new Failure(

@@ -78,8 +78,8 @@ export class ChainClient implements NodeChain {
   /** A channel has ended: what was watched for it may be dropped. */
   private mayDrop = false;
   private storedTip: number;
-  /** What was known from blocks above the checkpoint when it started was looked at again. */
-  private isReread = false;
+  /** What was known from blocks above the checkpoint when it started is looked at again. */
+  isReread = false;
   private node: Node | undefined;
   private tipVerifiedAt: number | undefined;
 

@@ -1,6 +1,7 @@
 /** Payments at a steady rate over the fleet: pushes to the gateway and from it, and HTLCs from device to device; each is followed to its end. */
 import { randomBytes } from "node:crypto";
 import { toHex } from "../../core/primitives/bytes.ts";
+import type { JsonObject } from "../../gateway/api/event-json.ts";
 import { type Fleet, pause } from "./fleet.ts";
 import { type GatewayProgram, Refused } from "./gateway-program.ts";
 import type { LoadDevice, Told } from "./load-device.ts";
@@ -52,6 +53,7 @@ const MOST_MSAT = 20_000;
 const MAX_UNDER_WAY = 2_000;
 const TURN_MS = 10;
 const AGAIN_MS = 300;
+const UNHEARD_MS = 200;
 
 export class Payments implements Told {
   readonly all = new Map<string, LoadPayment>();
@@ -109,11 +111,24 @@ export class Payments implements Told {
     }
   }
 
-  /** Until nothing is under way, or nothing ends any more. */
+  /** Until nothing is under way and the gateway has heard each device's last word, or nothing ends any more. */
   async settle(limitMs: number): Promise<void> {
     const untilMs = performance.now() + limitMs;
     const isQuiet = () => this.underWay === 0 && this.fleet().devices.every((one) => one.isQuiet);
     while (!isQuiet() && performance.now() < untilMs) await pause(50);
+    while (performance.now() < untilMs && (await this.unheard()) > 0) await pause(UNHEARD_MS);
+  }
+
+  /** Channels of which the gateway says another balance: a device that is quiet has just sent the last message. */
+  private async unheard(): Promise<number> {
+    const { channels } = await this.api.call("listChannels", {});
+    const balances = new Map(
+      (channels as readonly JsonObject[]).map((one) => [one.channel_id, one.remote_balance_msat]),
+    );
+    return this.fleet().devices.filter(({ channelId, record }) => {
+      if (!channelId || !record) return false;
+      return balances.get(toHex(channelId)) !== record.base.toLocalMsat;
+    }).length;
   }
 
   private begin(): boolean {

@@ -44,6 +44,8 @@ test("on serial ports: every second product jams, its money comes back, and the 
     ...["virtual", "--devices", "2", "--jam-every", "2", "--purchases", "3", "--json"],
   ]);
   expect(last).toMatchObject({ result: "ok", devices: 2, purchases: 6, unaccounted_msat: 0 });
+  const jammed = { product: "tea", note: "tea did not come out: your money was given back" };
+  expect(json.filter(({ delivered }) => delivered === false)).toMatchObject([jammed, jammed]);
   expect(last).toMatchObject({ delivered: 4, refunded: 2, problems: [] });
   const row = { purchases: 3, paidMsat: 3_000_000, refundedMsat: 900_000, fallen: 2 };
   expect(checkedRows(json)).toMatchObject([
