@@ -66,7 +66,7 @@ export class InputCheck {
       check = TypeCompiler.Compile(schema);
       this.compiled.set(schema, check);
     }
-    if (check.Check(value)) return [];
+    if (check.Check(value)) return brokenTexts(value);
     const faults = new Map<string, Fault>();
     for (const { path, message, schema: wanted } of check.Errors(value)) {
       if (!faults.has(path)) faults.set(path, { pointer: path, detail: told(message, wanted) });
@@ -74,6 +74,30 @@ export class InputCheck {
     }
     return [...faults.values()];
   }
+}
+
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/** JSON can say half a character; devices and stores take whole ones. Deep values may come: no recursion. */
+function brokenTexts(whole: unknown): readonly Fault[] {
+  const faults: Fault[] = [];
+  const waiting: { readonly value: unknown; readonly pointer: string }[] = [
+    { value: whole, pointer: "" },
+  ];
+  for (let one = waiting.pop(); one && faults.length < MAX_FAULTS; one = waiting.pop()) {
+    const { value, pointer } = one;
+    if (typeof value === "string" && LONE_SURROGATE.test(value)) {
+      faults.push({ pointer, detail: "Expected text without half a character (a lone surrogate)" });
+    }
+    if (typeof value !== "object" || value === null) continue;
+    for (const [name, inner] of Object.entries(value)) {
+      const key = name.replaceAll("~", "~0").replaceAll("/", "~1");
+      const isBroken = LONE_SURROGATE.test(name);
+      if (isBroken) faults.push({ pointer, detail: "Expected names without half a character" });
+      else waiting.push({ value: inner, pointer: `${pointer}/${key}` });
+    }
+  }
+  return faults;
 }
 
 /** A pattern or a length alone says little to a person: what it stands for is added, and which words there are. */

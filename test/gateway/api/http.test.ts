@@ -45,6 +45,15 @@ describe("what is sent wrong", () => {
     expect(action.body.detail).toMatch(/\/action: Expected one of .*reboot/);
   });
 
+  test("text with half a character, wherever it stands", async () => {
+    const claim = { payout: "x", app: "vending", app_settings: { "a/b": ["tea \ud800"] } };
+    const body = { node_id: "02".padEnd(66, "7"), name: "\udfff", groups: [], claim };
+    const { body: told } = await lab.call("POST", "/api/devices", { body });
+    const pointers = (told.errors as unknown as { pointer: string }[]).map((one) => one.pointer);
+    expect(pointers.sort()).toEqual(["/claim/app_settings/a~1b/0", "/name"]);
+    expect(told.detail).toContain("half a character");
+  });
+
   test("what is wanted, in words besides its pattern", async () => {
     const { body } = await post({ peer_node_id: "02zz", capacity: 50_000 });
     expect(body.detail).toContain("Public key of a node");
