@@ -3,7 +3,7 @@ import { Beside } from "./beside.ts";
 
 const NICENESS = 19;
 /** No new world begins after it: where the tests are over before, worlds have the processors to themselves until then. */
-export const WORLDS_MINUTES = 15;
+export const WORLDS_MINUTES = 30;
 
 interface WorldsOptions {
   readonly words?: readonly string[];
