@@ -1,5 +1,4 @@
 /** One purchase from beginning to end: what is under way is finished first, a channel is opened where there is none, then it pays and waits. */
-import { fundingLost } from "../../core/channel/funding.ts";
 import type { ChannelRecord } from "../../core/channel/record.ts";
 import type { MessageNamed } from "../../core/messages/message.ts";
 import { METER_UNITS } from "../../core/messages/service.ts";
@@ -10,6 +9,7 @@ import { type Options, text } from "../command.ts";
 import { EXIT, Failure } from "../failure.ts";
 import type { Output } from "../output.ts";
 import { moneyIsBack } from "./money-back.ts";
+import { type PaymentTo, payableChannel, waitForPayable } from "./payable-channel.ts";
 import type { PayerNode } from "./payer-node.ts";
 import { whenChainIsRead } from "./readiness.ts";
 
@@ -17,12 +17,6 @@ import { whenChainIsRead } from "./readiness.ts";
 const CONNECT_TIMEOUT_MS = 25_000;
 const UNDER_WAY_TIMEOUT_MS = 60_000;
 const OPENING_TIMEOUT_MS = 30_000;
-/** A channel of an earlier run is ready a moment after its session. */
-const REESTABLISH_MS = 1000;
-/** A gateway that is there comes about as soon as the machine; without it the channel goes by what it knew. */
-const GATEWAY_MS = 2_000;
-/** The gateway proves its funding again: that is worth a wait, before another one is funded. */
-const PROVEN_MS = 15_000;
 const TELL_WAITING_MS = 30_000;
 /** Rounds on a slow link, a motor that turns, a refund after a jam. */
 const DELIVERY_TIMEOUT_MS = 120_000;
@@ -122,28 +116,9 @@ export async function channelFor(
   },
 ): Promise<ChannelRecord> {
   const { out, gateway } = options;
-  const { node, chain } = payer.device;
-  const isAway = () => gateway === undefined || !node.isConnected(gateway);
-  const known = () =>
-    payer.channelsWith(machine).find(
-      (record) =>
-        record.phase === "normal" &&
-        record.base.toLocalMsat >= amountMsat &&
-        // After a start the funding is proven anew.
-        fundingLost(record) === undefined,
-    );
-  // With the first headers after a start blocks are read again; a payment in between would be refused.
-  const usable = () => (isAway() || (chain.isReread && node.isIdle) ? known() : undefined);
-  const all = payer.channelsWith(machine);
-  const canPay = all.some(
-    ({ phase, base }) => phase === "normal" && base.toLocalMsat >= amountMsat,
-  );
-  if (canPay && gateway) await payer.until(() => !isAway() || undefined, GATEWAY_MS);
-  const patienceMs = canPay && gateway ? PROVEN_MS : REESTABLISH_MS;
-  const ready = all.length > 0 ? await payer.until(usable, patienceMs) : undefined;
-  // A gateway that says nothing keeps nobody from paying.
-  const channel = ready ?? known();
-  if (channel) return channel;
+  const payment = { machine, amountMsat, gateway };
+  const ready = await waitForPayable(payer, payment);
+  if (ready) return ready;
   const isOpening = payer.channelsWith(machine).some(({ phase }) => phase === "awaiting-funding");
   if (!gateway) {
     throw new Failure(
@@ -154,7 +129,7 @@ export async function channelFor(
     );
   }
   if (!isOpening) await open(payer, machine, amountMsat, options);
-  return untilConfirmed(payer, usable, machine, out);
+  return untilConfirmed(payer, payment, out);
 }
 
 async function open(
@@ -195,14 +170,13 @@ async function open(
 
 async function untilConfirmed(
   payer: PayerNode,
-  usable: () => ChannelRecord | undefined,
-  machine: PublicKey,
+  payment: PaymentTo,
   out: Notes,
 ): Promise<ChannelRecord> {
   let told = "";
   const tell = () => {
     const [record] = payer
-      .channelsWith(machine)
+      .channelsWith(payment.machine)
       .filter(({ phase }) => phase === "awaiting-funding");
     if (!record) return;
     const height = payer.device.node.height;
@@ -217,7 +191,7 @@ async function untilConfirmed(
     out.note("waiting for blocks; it is safe to stop with Ctrl-C and run the command again later");
   }, TELL_WAITING_MS);
   try {
-    const ready = await payer.until(usable, FUNDING_TIMEOUT_MS);
+    const ready = await payer.until(() => payableChannel(payer, payment), FUNDING_TIMEOUT_MS);
     if (ready) return ready;
     throw new Failure("the channel's funding does not confirm; run the command again later");
   } finally {

@@ -1,4 +1,5 @@
 /** Waiting for a machine that is not ready to sell: one that was just switched on, or claimed, reads the chain first. */
+import { CHAIN_UNSEEN } from "../../core/chain/offline-budget.ts";
 import type { PayerNode } from "./payer-node.ts";
 import type { Notes } from "./purchase.ts";
 
@@ -10,12 +11,12 @@ interface Announced {
 
 /** Headers of some days come in seconds. */
 const READY_MS = 20_000;
-/** Of core/chain/offline-budget.ts: the wire tells the reason in words alone. Who says it otherwise is not waited for. */
-const CHAIN_UNSEEN = "has not seen the Bitcoin chain";
+
+type Waiter = Pick<PayerNode, "until">;
 
 /** What it says last: when it is ready or not `worthWaiting` any more, or after 20 s; undefined where it is away then. */
 export async function whenReady<One extends Announced>(
-  payer: PayerNode,
+  payer: Waiter,
   announced: () => One | undefined,
   worthWaiting: (one: One) => boolean = () => true,
 ): Promise<One | undefined> {
@@ -26,9 +27,9 @@ export async function whenReady<One extends Announced>(
   return (await payer.until(settled, READY_MS)) ?? announced();
 }
 
-/** The same for a person, who is told of it: what jammed, or is sold out, does not mend itself meanwhile. */
+/** The same for a person, who is told of it; the wire tells the reason in words alone. What jammed, or is sold out, does not mend itself meanwhile. */
 export async function whenChainIsRead<One extends Announced>(
-  payer: PayerNode,
+  payer: Waiter,
   announced: () => One | undefined,
   out: Notes,
 ): Promise<One | undefined> {

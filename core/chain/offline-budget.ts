@@ -32,6 +32,8 @@ export type OfflineDecision =
     };
 
 export const SECONDS_PER_BLOCK = 600;
+/** In the reasons of a device that is behind the chain; a customer's program knows them by it. */
+export const CHAIN_UNSEEN = "has not seen the Bitcoin chain";
 
 /** Whether a payment of `amountMsat` to us may still be taken. */
 export function checkOfflineBudget(
@@ -65,8 +67,8 @@ export function checkOfflineBudget(
 
 /** Before anything was verified there is the age of the newest header alone; a new device has the first block, which is years old. */
 function unseenFor({ tipVerifiedAtSeconds }: OfflineState, offlineBlocks: number): string {
-  if (tipVerifiedAtSeconds === undefined) return "has not seen the Bitcoin chain since its start";
-  return `has not seen the Bitcoin chain for about ${offlineBlocks} blocks (${hours(offlineBlocks)})`;
+  if (tipVerifiedAtSeconds === undefined) return `${CHAIN_UNSEEN} since its start`;
+  return `${CHAIN_UNSEEN} for about ${offlineBlocks} blocks (${hours(offlineBlocks)})`;
 }
 
 /**

@@ -78,8 +78,7 @@ export class ChainClient implements NodeChain {
   /** A channel has ended: what was watched for it may be dropped. */
   private mayDrop = false;
   private storedTip: number;
-  /** What was known from blocks above the checkpoint when it started is looked at again. */
-  isReread = false;
+  private reread = false;
   private node: Node | undefined;
   private tipVerifiedAt: number | undefined;
 
@@ -92,6 +91,11 @@ export class ChainClient implements NodeChain {
   /** The node that is told of blocks and proofs. */
   feed(node: Node): void {
     this.node = node;
+  }
+
+  /** Headers came since the start: what was known from blocks above the checkpoint is proven anew, or was. */
+  get isReread(): boolean {
+    return this.reread;
   }
 
   get tipHeight(): BlockHeight {
@@ -290,8 +294,8 @@ export class ChainClient implements NodeChain {
     if (lowest !== undefined) this.rewind(lowest);
     // While it was off, blocks above the checkpoint may have left the chain: what they held is proven anew, and the gateway
     // told of it before these headers. Until it is heard of, a device without its gateway goes by what it knew.
-    if (!this.isReread) this.node?.rewind(blockHeight(this.options.checkpoint.height + 1), true);
-    this.isReread = true;
+    if (!this.reread) this.node?.rewind(blockHeight(this.options.checkpoint.height + 1), true);
+    this.reread = true;
     this.proveWaiting();
     const height = this.tipHeight;
     this.node?.blockConnected({ height, transactions: [] });

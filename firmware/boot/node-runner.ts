@@ -22,12 +22,14 @@ import {
   satoshi,
 } from "../../core/primitives/brands.ts";
 import { equal } from "../../core/primitives/bytes.ts";
+import type { IdentityCard } from "../../core/transport/identity.ts";
 import { makeBackup } from "../admin/backup.ts";
 import type { App, AppHost } from "../apps/app.ts";
 import { makeApp } from "../apps/catalog.ts";
 import type { PriceList } from "../apps/price-list.ts";
 import type { Board, Image } from "../board.ts";
 import { Device, type DeviceEvents, type DeviceOptions, deviceFeatures } from "../device.ts";
+import type { Ownership } from "../owner/ownership.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { FlashLogStore } from "../store/flash-log.ts";
 import { cardOf } from "./card.ts";
@@ -39,6 +41,7 @@ export interface RunnerParts {
   readonly seed: Uint8Array;
   readonly records: FlashLogStore;
   readonly prices: PriceList;
+  readonly ownership: Ownership;
   readonly events: DeviceEvents;
   onService(peer: PublicKey, message: Message): boolean;
 }
@@ -64,6 +67,12 @@ const networks: Readonly<Record<Image["network"], Network>> = {
   regtest: REGTEST,
 };
 
+/** As its settings stand: they change a moment before the node does. */
+function currentCard(parts: RunnerParts, nodeId: PublicKey): IdentityCard {
+  const { settings } = parts.ownership;
+  return cardOf(parts, { nodeId, name: settings?.name, claimed: settings !== undefined });
+}
+
 /** Without channels, chain or store: there is no owner whose money it could be. */
 export async function startUnclaimed(parts: RunnerParts): Promise<RunningNode> {
   const { board, image, seed, events, onService } = parts;
@@ -85,7 +94,7 @@ export async function startUnclaimed(parts: RunnerParts): Promise<RunningNode> {
       maxChannels: 0,
       maxLinks: MAX_HUB_LINKS,
       nowMs: clock.nowMs(),
-      card: () => cardOf(parts, { nodeId: signer.nodeId, claimed: false }),
+      card: () => currentCard(parts, signer.nodeId),
       events: {
         onChannelEvent: nothing,
         onPeer: (peer, state, reason) => events.onPeer(peer, state, reason),
@@ -146,7 +155,7 @@ export async function startClaimed(parts: RunnerParts, settings: Settings): Prom
     nowSeconds: () => clock.nowSeconds(),
     onService,
     declineReason: () => chosen.fault,
-    card: () => cardOf(parts, { nodeId: signer.nodeId, name: settings.name, claimed: true }),
+    card: () => currentCard(parts, signer.nodeId),
     events: {
       ...events,
       onPeer: (peer, state, reason) => {

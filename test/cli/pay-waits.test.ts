@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { PayerNode } from "../../cli/wallet/payer-node.ts";
 import { whenChainIsRead } from "../../cli/wallet/readiness.ts";
 import { Cable } from "../../host-sim/links/cable.ts";
 import { BareMachine } from "./bare-machine.ts";
@@ -50,7 +49,7 @@ test("prices, and products that it has not, need no chain", async () => {
 
 test("whoever is not ready for another reason is not waited for", async () => {
   const until = () => Promise.reject(new Error("it waited"));
-  const payer = { until } as unknown as PayerNode;
+  const payer = { until };
   const jammed = { ready: false, note: "several products did not come out" };
   expect(await whenChainIsRead(payer, () => jammed, { note: () => {} })).toBe(jammed);
 });

@@ -43,6 +43,13 @@ describe("a new device", () => {
     expect(lab.board.printed.join("\n")).not.toMatch(/claim code/);
   });
 
+  it("tells everybody whose it is from the claim's answer on, while its node is yet to change", async () => {
+    lab = await ProgramLab.start({ cables: 2 });
+    const client = await lab.owner(newOwner());
+    await client.claim(claimRequest());
+    expect(await lab.card(1)).toMatchObject({ name: "coffee", claimed: true });
+  });
+
   it("whose crypto errs says so and holds no keys", async () => {
     const crypto = { ...noble, sha256: (data: Uint8Array) => noble.sha256(data).fill(0, 31) };
     lab = await ProgramLab.start({ crypto });
