@@ -20,6 +20,8 @@ interface BesideOptions {
 
 export class Beside {
   isOver = false;
+  /** What of its progress is for people is shown from now on. */
+  isShown = false;
   private readonly ended: Promise<BesideResult>;
 
   constructor(command: readonly string[], { niceness, isProgress }: BesideOptions) {
@@ -30,7 +32,11 @@ export class Beside {
     const printed: Buffer[] = [];
     const complained: Buffer[] = [];
     child.stdout.on("data", (chunk: Buffer) => void printed.push(chunk));
-    child.stderr.on("data", (chunk: Buffer) => void complained.push(chunk));
+    child.stderr.on("data", (chunk: Buffer) => {
+      complained.push(chunk);
+      const lines = this.isShown ? chunk.toString().split(/[\r\n]+/) : [];
+      for (const line of lines) if (isProgress?.(line)) process.stdout.write(`${line}\n`);
+    });
     const stop = () => void child.kill();
     process.once("exit", stop);
     const closed = once(child, "close") as Promise<[number | null]>;

@@ -26,7 +26,9 @@ export class CountReporter implements Reporter {
     let passed = 0;
     const failedSteps = (process.env.PICOBOLT_FAILED_STEPS ?? "").split(" ").filter(Boolean);
     if (this.worlds && !this.worlds.isOver) {
-      console.log(`\nsimulated worlds go on, until ${WORLDS_MINUTES} minutes after the start`);
+      const limit = `${WORLDS_MINUTES} minutes after the start at the latest`;
+      console.log(`\nthe tests are over; simulated worlds go on, until ${limit}`);
+      this.worlds.isShown = true;
     }
     const worlds = await this.worlds?.result();
     if (worlds) console.log(`\nsimulated worlds beside the tests\n${worlds.text}`);
