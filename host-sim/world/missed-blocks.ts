@@ -1,5 +1,5 @@
 /** How many blocks may come now: nobody is kept from the chain for so long that it could lose by it. */
-import { LIAR } from "./actors/liar.ts";
+import { LIAR } from "./options.ts";
 import type { World } from "./world.ts";
 
 /** A node that misses more may be too late for a penalty or an HTLC, and knows it: it is none of the promises. */

@@ -39,6 +39,8 @@ export const CLASSES = [
   "carriers",
   "devices",
   "policies",
+  "accomplices",
+  "greed",
 ] as const;
 /** Those that came after the first worlds, whose seeds are kept (test/sim). */
 export const LATER: ReadonlySet<WorldClass> = new Set(CLASSES.slice(CLASSES.indexOf("flash")));
@@ -61,6 +63,7 @@ const CALM: ReadonlySet<WorldClass> = new Set<WorldClass>([
   "weeks",
   "crowd",
   "policies",
+  "greed",
 ]);
 export const DISTURBING: ReadonlySet<WorldClass> = new Set(
   CLASSES.filter((name) => !CALM.has(name)),
@@ -79,6 +82,8 @@ export interface WorldOptions {
   /** Steps in which nothing is done; time and messages go on. */
   readonly skipped: ReadonlySet<number>;
   readonly plant?: Plant;
+  /** Nodes whose words and signatures are nobody's promise. */
+  readonly liars: readonly number[];
   /** By node: of the flash that its store is on; a file where undefined. */
   readonly flashBytes: readonly (number | undefined)[];
   /** By node: the one that tells it of the chain; undefined where it sees the chain itself. */
@@ -102,6 +107,12 @@ export interface Narrowing {
 
 const CHANNEL_TYPES = ["zero_fee_commitments", "anchors", "static_remotekey"] as const;
 
+/** The node that lies, where a world has one: the one that cheats too, and as a gateway lies of the chain. */
+export const LIAR = 0;
+/** Lies at the other end of a node that forwards between the two. */
+const ACCOMPLICE = 2;
+const BETWEEN = 1;
+
 /** Large worlds take seconds each. */
 const ONE_CROWD_IN = 12;
 
@@ -122,17 +133,21 @@ export function worldOptions(seed: number, narrowing: Narrowing = {}): WorldOpti
   const few = random.oneOf([2, 2, 2, 3, 3, 4]);
   const crowd = Random.of("crowd", seed);
   const isCrowd = classes.has("crowd") && crowd.oneIn(ONE_CROWD_IN);
-  const nodes = isCrowd ? crowd.between(5, 12) : few;
+  const hasAccomplice = classes.has("lies") && classes.has("accomplices");
+  const least = hasAccomplice ? ACCOMPLICE + 1 : 0;
+  const nodes = Math.max(isCrowd ? crowd.between(5, 12) : few, least);
   const edges: Edge[] = [];
   for (let node = 1; node < nodes; node++) {
-    const ends = [random.below(node), node] as const;
+    const drawn = random.below(node);
+    const ends = [hasAccomplice && node === ACCOMPLICE ? BETWEEN : drawn, node] as const;
     const [caller, callee] = random.oneIn(2) ? ends : ([ends[1], ends[0]] as const);
     const channelType = random.oneOf(CHANNEL_TYPES);
     const isDatagram = random.oneIn(2) && classes.has("datagrams");
     edges.push({ caller, callee, channelType, kind: isDatagram ? "datagram" : "stream" });
   }
   const steps = narrowing.steps ?? random.between(60, 200);
-  const gateways = classes.has("devices") ? gatewaysOf(seed, nodes, edges) : [];
+  const liars = !classes.has("lies") ? [] : hasAccomplice ? [LIAR, ACCOMPLICE] : [LIAR];
+  const gateways = classes.has("devices") ? gatewaysOf(seed, nodes, edges, liars) : [];
   const isDevices = ({ caller, callee }: Edge) =>
     gateways[caller] !== undefined || gateways[callee] !== undefined;
   return {
@@ -144,6 +159,7 @@ export function worldOptions(seed: number, narrowing: Narrowing = {}): WorldOpti
     ),
     steps,
     classes,
+    liars,
     skipped: new Set(skipped),
     ...(plant && { plant }),
     flashBytes: Array.from({ length: nodes }, (_, node) => {
@@ -158,11 +174,15 @@ export function worldOptions(seed: number, narrowing: Narrowing = {}): WorldOpti
   };
 }
 
-/** Devices are leaves: whoever they are linked to shows them the chain. Node 0 is the one that cheats, and never a device. */
+/**
+ * Devices are leaves: whoever they are linked to shows them the chain. Node 0 is the one that cheats, and never a device;
+ * its accomplice is neither a device nor a gateway.
+ */
 function gatewaysOf(
   seed: number,
   nodes: number,
   edges: readonly Edge[],
+  liars: readonly number[],
 ): readonly (number | undefined)[] {
   const random = Random.of("devices", seed);
   const neighbours = Array.from({ length: nodes }, (_, node) =>
@@ -170,6 +190,11 @@ function gatewaysOf(
       caller === node ? [callee] : callee === node ? [caller] : [],
     ),
   );
-  const able = neighbours.map((of, node) => (node > 0 && of.length === 1 ? of[0] : undefined));
+  const isFit = (node: number) => node === LIAR || !liars.includes(node);
+  const able = neighbours.map((of, node) => {
+    const [gateway] = of;
+    const isLeaf = node > 0 && of.length === 1 && gateway !== undefined;
+    return isLeaf && isFit(node) && isFit(gateway) ? gateway : undefined;
+  });
   return able.map((gateway) => (random.oneIn(3) ? undefined : gateway));
 }

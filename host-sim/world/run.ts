@@ -2,7 +2,6 @@
 
 import { Random } from "../random.ts";
 import { act, moodOf } from "./actions.ts";
-import { LIAR } from "./actors/liar.ts";
 import { keepOldState, publishOldState } from "./actors/old-states.ts";
 import { type Narrowing, type WorldOptions, worldOptions } from "./options.ts";
 import { isSettled, unsettled } from "./settled.ts";
@@ -144,8 +143,8 @@ async function settling(world: World): Promise<void> {
   for (const htlc of world.book.htlcs) if (htlc.plan === "ignore") htlc.plan = "fail";
   if (world.sleep) world.wake(world.sleep);
   for (const { index, power } of world.nodes) if (!power.isOn) world.backAt[index] ??= 0;
-  if (world.liar) {
-    world.liar.stop();
+  if (world.liars.length > 0) {
+    for (const liar of world.liars) liar.stop();
     world.chainLiar?.stop();
     // What it withheld it says when it is asked for it anew.
     for (const wire of world.wires) wire?.cut("faults stop");
@@ -161,7 +160,7 @@ async function settling(world: World): Promise<void> {
       for (const { disk } of world.nodes) disk?.release(1_000);
       await world.turn();
     }
-    if (world.liar && round === OWNERS_LOOK_ROUNDS) closeWedged(world);
+    if (world.liars.length > 0 && round === OWNERS_LOOK_ROUNDS) closeWedged(world);
     if (round % 3 === 0) for (const application of world.applications) application.retry();
     if (round % 4 === 0 || round > BUSY_ROUNDS) world.mine(1);
     await world.finishStep();
@@ -175,9 +174,9 @@ async function settling(world: World): Promise<void> {
 /** An owner whose channel with a liar does not work any more ends it. */
 function closeWedged(world: World): void {
   for (const { id, opener, acceptor, cheated } of world.book.channels) {
-    if (!id || !cheated || ![opener, acceptor].includes(LIAR)) continue;
-    const honest = opener === LIAR ? acceptor : opener;
-    for (const index of [honest, LIAR]) {
+    if (!id || !cheated || !(world.isLiar(opener) || world.isLiar(acceptor))) continue;
+    const ends = world.isLiar(opener) ? [acceptor, opener] : [opener, acceptor];
+    for (const index of ends) {
       world.node(index).node?.command(id, { type: "forceClose" });
     }
   }

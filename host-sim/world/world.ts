@@ -11,7 +11,7 @@ import { SimLab } from "../chain/sim-lab.ts";
 import { Random } from "../random.ts";
 import { Carrier } from "./actors/carrier.ts";
 import { ChainLiar } from "./actors/chain-liar.ts";
-import { LIAR, Liar } from "./actors/liar.ts";
+import { type Liar, liarsIn, saidBy } from "./actors/liar.ts";
 import { makeNode } from "./actors/make-node.ts";
 import { type Sleep, type TowerRoles, towerRoles, towerTables } from "./actors/tower.ts";
 import type { NodeWatch, WorldNode } from "./actors/world-node.ts";
@@ -21,7 +21,7 @@ import { CHECKERS } from "./checkers/all.ts";
 import type { Checker } from "./checkers/checker.ts";
 import { type LinkFaults, Wire } from "./links.ts";
 import { MissedBlocks } from "./missed-blocks.ts";
-import { DISTURBING, type WorldOptions } from "./options.ts";
+import { DISTURBING, LIAR, type WorldOptions } from "./options.ts";
 import { rememberingCrypto } from "./remembering-crypto.ts";
 
 export interface Failure {
@@ -62,9 +62,9 @@ export class World {
   readonly roomAt: (number | undefined)[] = [];
   /** And of each cut link. */
   readonly linkBackAt: (number | undefined)[] = [];
-  /** Tells node LIAR what to say, where the world has one. */
-  readonly liar: Liar | undefined;
-  /** And what to tell its devices of the chain. */
+  /** They tell their nodes what to say. */
+  readonly liars: readonly Liar[];
+  /** And node LIAR what to tell its devices of the chain. */
   readonly chainLiar: ChainLiar | undefined;
   /** Has all links in its hands, where the world has one. */
   readonly carrier: Carrier | undefined;
@@ -91,10 +91,10 @@ export class World {
     };
     this.checkers = CHECKERS.map(([name, make]) => make(this, fail(name)));
     this.minerScript = Uint8Array.of(0x51);
-    if (this.has("tower")) this.roles = towerRoles(options.edges);
+    if (this.has("tower")) this.roles = towerRoles(options);
     if (this.has("carriers")) this.carrier = new Carrier(this, Random.of("carrier", options.seed));
-    if (this.has("lies")) this.liar = new Liar(this, Random.of("liar", options.seed));
-    if (this.liar && options.gateways.includes(LIAR)) {
+    this.liars = liarsIn(this);
+    if (this.isLiar(LIAR) && options.gateways.includes(LIAR)) {
       this.chainLiar = new ChainLiar(this, Random.of("chain liar", options.seed));
     }
   }
@@ -150,7 +150,7 @@ export class World {
 
   /** What it says and signs is nobody's promise. */
   isLiar(index: number): boolean {
-    return this.liar !== undefined && index === LIAR;
+    return this.options.liars.includes(index);
   }
 
   /** Whether both sides are to mean the same: neither lies, and neither lost its memory. */
@@ -324,7 +324,7 @@ export class World {
         this.note(`${node.name} alarm ${text}`);
         for (const checker of this.checkers) checker.alarm?.(node, text);
       },
-      said: (node, message) => this.liar?.said(node, message) ?? [message],
+      said: (node, message) => saidBy(this.liars, node, message),
       sent: (node, id, message) => {
         this.note(`${node.name} sends ${message.type}`);
         if (this.isLiar(node.index)) return;

@@ -8,8 +8,9 @@ import { p2wpkh } from "../../../core/transactions/script.ts";
 import { serializeTransaction, unsignedInput } from "../../../core/transactions/transaction.ts";
 import type { SimBlock } from "../../chain/sim-chain.ts";
 import type { Random } from "../../random.ts";
+import { LIAR } from "../options.ts";
 import type { World } from "../world.ts";
-import { changedMessage, LIAR } from "./liar.ts";
+import { changedMessage } from "./liar.ts";
 import type { WorldDevice } from "./world-device.ts";
 
 const TRICKS = [

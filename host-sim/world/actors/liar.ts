@@ -2,12 +2,11 @@
 import type { Message } from "../../../core/messages/message.ts";
 import { equal } from "../../../core/primitives/bytes.ts";
 import { ProtocolViolation } from "../../../core/primitives/errors.ts";
-import type { Random } from "../../random.ts";
+import { Random } from "../../random.ts";
+import { LIAR } from "../options.ts";
 import type { World } from "../world.ts";
 import type { WorldNode } from "./world-node.ts";
 
-/** The node that lies, where a world has one: the one that cheats too. */
-export const LIAR = 0;
 const MAX_KEPT = 300;
 const MAX_FLOOD = 200;
 
@@ -20,14 +19,19 @@ export class Liar {
 
   constructor(
     private readonly world: World,
+    readonly index: number,
     private readonly random: Random,
   ) {}
 
-  /** Whatever a node is about to say; what it says in its place. */
-  said(node: WorldNode, message: Message): readonly Message[] {
+  /** Whatever a node is about to say to another one. */
+  heard(message: Message): void {
     if (this.kept.length < MAX_KEPT) this.kept.push(message);
     else this.kept[this.random.below(MAX_KEPT)] = message;
-    if (node.index !== LIAR || !node.isByzantine) return [message];
+  }
+
+  /** What its own node says in the place of a message. */
+  said(node: WorldNode, message: Message): readonly Message[] {
+    if (!node.isByzantine) return [message];
     if (this.withheld > 0) {
       this.withheld--;
       this.world.note(`${node.name} withholds ${message.type}`);
@@ -42,7 +46,7 @@ export class Liar {
 
   /** In a step of the world. */
   act(random: Random): void {
-    const node = this.world.node(LIAR);
+    const node = this.world.node(this.index);
     const peers = this.peers(node);
     if (!node.isUp || peers.length === 0 || this.kept.length === 0) return;
     const said = random.oneOf(this.kept);
@@ -93,7 +97,7 @@ export class Liar {
     if (!("channelId" in message)) return message;
     const { channels } = this.world.book;
     const ids = channels.flatMap(({ id, opener, acceptor }) =>
-      id && [opener, acceptor].includes(LIAR) && [opener, acceptor].includes(peer.index)
+      id && [opener, acceptor].includes(this.index) && [opener, acceptor].includes(peer.index)
         ? [id]
         : [],
     );
@@ -106,6 +110,25 @@ export class Liar {
     this.world.note(`changed ${message.type}`);
     return changedMessage(message, this.random);
   }
+}
+
+/** Those of a world. */
+export function liarsIn(world: World): readonly Liar[] {
+  const { seed, liars } = world.options;
+  return liars.map(
+    (index) => new Liar(world, index, Random.of(index === LIAR ? "liar" : "accomplice", seed)),
+  );
+}
+
+/** What a node says in the place of a message; every liar hears it. */
+export function saidBy(
+  liars: readonly Liar[],
+  node: WorldNode,
+  message: Message,
+): readonly Message[] {
+  for (const liar of liars) liar.heard(message);
+  const own = liars.find(({ index }) => index === node.index);
+  return own?.said(node, message) ?? [message];
 }
 
 /** One of its fields says something else. */

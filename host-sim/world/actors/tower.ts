@@ -3,7 +3,7 @@
 import { openDatabase } from "../../../gateway/store/schema.ts";
 import type { SqliteTables } from "../../../gateway/store/sqlite-store.ts";
 import type { Random } from "../../random.ts";
-import type { Edge } from "../options.ts";
+import type { Edge, WorldOptions } from "../options.ts";
 import type { World } from "../world.ts";
 import { CHEAT, publishOldState } from "./old-states.ts";
 import type { WorldNode } from "./world-node.ts";
@@ -22,7 +22,7 @@ export interface Sleep {
   readonly until: number;
 }
 
-export function towerRoles(edges: readonly Edge[]): TowerRoles | undefined {
+export function towerRoles({ edges, liars }: WorldOptions): TowerRoles | undefined {
   const touches = ({ caller, callee }: Edge, node: number) => caller === node || callee === node;
   const ends = edges.flatMap(({ caller, callee }) => [
     { client: caller, tower: callee },
@@ -32,6 +32,8 @@ export function towerRoles(edges: readonly Edge[]): TowerRoles | undefined {
     ({ client, tower }) =>
       client !== CHEAT &&
       tower !== CHEAT &&
+      !liars.includes(client) &&
+      !liars.includes(tower) &&
       edges.some((edge) => touches(edge, CHEAT) && touches(edge, client)),
   );
 }

@@ -23,7 +23,7 @@ export const chainFacts: MakeChecker = (world, complain) => {
           const last = seen.get(key);
           if (last?.[0] === record && last[1] === tip) continue;
           seen.set(key, [record, tip]);
-          const isTold = world.liar !== undefined && world.node(index) instanceof WorldDevice;
+          const isTold = world.liars.length > 0 && world.node(index) instanceof WorldDevice;
           const wrong = wrongFact(world, record, isTold);
           if (wrong) complain(`${name} believes in ${wrong}, which is not in the chain`);
         }

@@ -69,4 +69,37 @@ export const GATEWAY_MUTANTS: readonly Mutant[] = [
     first: 216,
     needs: ["forwards", "powerCuts"],
   },
+  {
+    name: "forwards-more-than-it-got",
+    breaks: "whoever is online loses no more than fees",
+    edits: [
+      {
+        file: "gateway/payments/forward-policy.ts",
+        old: `if (fee < 0 || fee < forwardFee(policy, amountMsat)) return "feeInsufficient";`,
+        new: "void fee;",
+      },
+      {
+        file: FORWARDER,
+        old: "feeMsat: milliSatoshi(htlc.amountMsat - amountMsat),",
+        new: "feeMsat: milliSatoshi(Math.max(0, htlc.amountMsat - amountMsat)),",
+      },
+    ],
+    seeds: 20,
+    first: 112,
+    needs: ["forwards", "greed"],
+  },
+  {
+    name: "forwards-beyond-its-time",
+    breaks: "whoever is online loses no more than fees",
+    edits: [
+      {
+        file: "gateway/payments/forward-policy.ts",
+        old: `if (htlc.cltvExpiry - cltvExpiry < policy.cltvExpiryDelta) return "incorrectCltvExpiry";`,
+        new: "",
+      },
+    ],
+    seeds: 60,
+    first: 621,
+    needs: ["forwards", "greed", "deadlines"],
+  },
 ];
