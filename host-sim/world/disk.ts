@@ -107,6 +107,8 @@ export class SimDisk implements Store {
         try {
           const done = this.whole(work);
           if (this.power.spend()) resolve(done);
+          // What the flash had left to say, without power, concerns nobody.
+          else if (done instanceof Promise) done.catch(() => {});
         } catch (error) {
           reject(error);
         }
