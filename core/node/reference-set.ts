@@ -9,6 +9,8 @@ const WORDS = 4; // of 32 bits in a reference
 const FIRST_SLOT_BITS = 6;
 const MAX_SLOT_BITS = 26;
 const FIRST_ENTRIES = 32;
+/** Packed payments whose slots are asked for at a time. */
+const AHEAD = 64;
 
 /**
  * Entries lie one after the other, and a table of slots, at most three quarters full, leads to them: to learn that a
@@ -41,74 +43,100 @@ export class ReferenceSet {
 
   /** Adds one reference of 16 bytes; false where it was there already. */
   add(reference: Uint8Array): boolean {
-    const [a, b, c, d] = words(reference);
-    return this.insert(a, b, c, d);
+    const view = viewOfOne(reference);
+    return this.insert(hashAt(view, 0, this.seed), view, 0);
   }
 
   /** Adds the references of packed payments; the indices of those that were there already, in order. */
   addPacked(payments: Uint8Array): readonly number[] {
-    assert(payments.length % PACKED_PAYMENT_BYTES === 0, "packed payments have 24 bytes each");
-    const view = new DataView(payments.buffer, payments.byteOffset, payments.length);
+    const view = viewOfPacked(payments);
+    const hashes = hashesFor(payments);
     const duplicates: number[] = [];
-    for (let at = 0; at < payments.length; at += PACKED_PAYMENT_BYTES) {
-      const a = view.getInt32(at);
-      const b = view.getInt32(at + 4);
-      const c = view.getInt32(at + 8);
-      const d = view.getInt32(at + 12);
-      if (!this.insert(a, b, c, d)) duplicates.push(at / PACKED_PAYMENT_BYTES);
+    for (let from = 0; from < payments.length; ) {
+      const count = this.lookAhead(view, from, hashes);
+      for (let i = 0; i < count; i++, from += PACKED_PAYMENT_BYTES) {
+        const isNew = this.insert(hashes[i] as number, view, from);
+        if (!isNew) duplicates.push(from / PACKED_PAYMENT_BYTES);
+      }
     }
     return duplicates;
   }
 
   /** Whether any reference of packed payments is there. */
   hasAnyPacked(payments: Uint8Array): boolean {
-    assert(payments.length % PACKED_PAYMENT_BYTES === 0, "packed payments have 24 bytes each");
+    const view = viewOfPacked(payments);
     if (this.used === 0) return false;
-    const view = new DataView(payments.buffer, payments.byteOffset, payments.length);
-    for (let at = 0; at < payments.length; at += PACKED_PAYMENT_BYTES) {
-      const a = view.getInt32(at);
-      const b = view.getInt32(at + 4);
-      const c = view.getInt32(at + 8);
-      const d = view.getInt32(at + 12);
-      if (this.find(hash(this.seed, a, b, c, d), a, b, c, d) < 0) return true;
+    const hashes = hashesFor(payments);
+    for (let from = 0; from < payments.length; ) {
+      const count = this.lookAhead(view, from, hashes);
+      for (let i = 0; i < count; i++, from += PACKED_PAYMENT_BYTES) {
+        if (this.find(hashes[i] as number, view, from) < 0) return true;
+      }
     }
     return false;
   }
 
   has(reference: Uint8Array): boolean {
-    const [a, b, c, d] = words(reference);
-    return this.find(hash(this.seed, a, b, c, d), a, b, c, d) < 0;
+    const view = viewOfOne(reference);
+    return this.find(hashAt(view, 0, this.seed), view, 0) < 0;
   }
 
-  private insert(a: number, b: number, c: number, d: number): boolean {
-    const hashed = hash(this.seed, a, b, c, d);
-    const slot = this.find(hashed, a, b, c, d);
+  /**
+   * Hashes the next of packed payments; how many. Their slots are read in a pass of their own: what no cache holds is
+   * then asked of the memory for many at once, instead of for each when its turn comes.
+   */
+  private lookAhead(view: DataView, from: number, hashes: Int32Array): number {
+    const last = hashes.length - 1;
+    const count = Math.min(last, (view.byteLength - from) / PACKED_PAYMENT_BYTES);
+    for (let i = 0; i < count; i++) {
+      hashes[i] = hashAt(view, from + i * PACKED_PAYMENT_BYTES, this.seed);
+    }
+    const { slots, shift } = this;
+    let read = 0;
+    for (let i = 0; i < count; i++) {
+      read |= slots[((hashes[i] as number) >>> shift) * 2] as number;
+    }
+    // A compiler leaves reads away whose result goes nowhere.
+    hashes[last] = read;
+    return count;
+  }
+
+  private insert(hashed: number, view: DataView, from: number): boolean {
+    const slot = this.find(hashed, view, from);
     if (slot < 0) return false;
     const at = this.used * WORDS;
     if (at === this.entries.length) this.growEntries();
     const { entries } = this;
-    entries[at] = a;
-    entries[at + 1] = b;
-    entries[at + 2] = c;
-    entries[at + 3] = d;
+    entries[at] = view.getInt32(from);
+    entries[at + 1] = view.getInt32(from + 4);
+    entries[at + 2] = view.getInt32(from + 8);
+    entries[at + 3] = view.getInt32(from + 12);
     this.slots[slot] = hashed;
     this.slots[slot + 1] = ++this.used;
     if (this.used * 8 > this.slots.length * 3) this.growSlots();
     return true;
   }
 
-  /** The free slot where the reference belongs; -1 where it is there already. */
-  private find(hashed: number, a: number, b: number, c: number, d: number): number {
-    const { slots, entries } = this;
+  /** The free slot where the reference at `from` belongs; -1 where it is there already. */
+  private find(hashed: number, view: DataView, from: number): number {
+    const { slots } = this;
     const last = slots.length - 1;
     for (let slot = (hashed >>> this.shift) * 2; ; slot = (slot + 2) & last) {
       const number = slots[slot + 1] as number;
       if (number === 0) return slot;
-      if (slots[slot] !== hashed) continue;
-      const at = (number - 1) * WORDS;
-      const half = entries[at] === a && entries[at + 1] === b;
-      if (half && entries[at + 2] === c && entries[at + 3] === d) return -1;
+      if (slots[slot] === hashed && this.isEntry(number - 1, view, from)) return -1;
     }
+  }
+
+  private isEntry(number: number, view: DataView, from: number): boolean {
+    const { entries } = this;
+    const at = number * WORDS;
+    return (
+      entries[at] === view.getInt32(from) &&
+      entries[at + 1] === view.getInt32(from + 4) &&
+      entries[at + 2] === view.getInt32(from + 8) &&
+      entries[at + 3] === view.getInt32(from + 12)
+    );
   }
 
   private growEntries(): void {
@@ -135,19 +163,28 @@ export class ReferenceSet {
   }
 }
 
-function words(reference: Uint8Array): readonly [number, number, number, number] {
+function viewOfOne(reference: Uint8Array): DataView {
   assert(reference.length === REFERENCE_BYTES, "a payment reference has 16 bytes");
-  const view = new DataView(reference.buffer, reference.byteOffset, reference.length);
-  return [view.getInt32(0), view.getInt32(4), view.getInt32(8), view.getInt32(12)];
+  return new DataView(reference.buffer, reference.byteOffset, reference.length);
+}
+
+function viewOfPacked(payments: Uint8Array): DataView {
+  assert(payments.length % PACKED_PAYMENT_BYTES === 0, "packed payments have 24 bytes each");
+  return new DataView(payments.buffer, payments.byteOffset, payments.length);
+}
+
+/** Room for those that are looked up at a time, and one word more. */
+function hashesFor(payments: Uint8Array): Int32Array {
+  return new Int32Array(1 + Math.min(AHEAD, payments.length / PACKED_PAYMENT_BYTES));
 }
 
 /** Multiply and xor-shift, as in MurmurHash3: references need not be random themselves (counters are common). */
-function hash(seed: number, a: number, b: number, c: number, d: number): number {
+function hashAt(view: DataView, from: number, seed: number): number {
   let h = seed;
-  h = mix(h ^ a);
-  h = mix(h ^ b);
-  h = mix(h ^ c);
-  h = mix(h ^ d);
+  h = mix(h ^ view.getInt32(from));
+  h = mix(h ^ view.getInt32(from + 4));
+  h = mix(h ^ view.getInt32(from + 8));
+  h = mix(h ^ view.getInt32(from + 12));
   return h;
 }
 

@@ -79,6 +79,22 @@ test("a hundred thousand references survive every growth, from unaligned packed 
   expect(set.addPacked(packed(5, 100_001, 99_999))).toEqual([0, 2]);
 });
 
+test("what stands twice in one batch is found, however far apart, and while the table grows", () => {
+  const set = new ReferenceSet(7);
+  const numbers = Array.from({ length: 200 }, (_, i) => i);
+  expect(set.addPacked(packed(...numbers, 0, 63, 64, 300, 199, 300))).toEqual([
+    200, 201, 202, 204, 205,
+  ]);
+  expect(set.size).toBe(201);
+  expect(set.addPacked(packed(...numbers))).toEqual(numbers);
+  const others = numbers.map((n) => n + 1_000);
+  expect(set.hasAnyPacked(packed(...others))).toBe(false);
+  for (const at of [0, 63, 64, 199]) {
+    expect(set.hasAnyPacked(packed(...others.with(at, 300)))).toBe(true);
+  }
+  expect(set.hasAnyPacked(new Uint8Array(0))).toBe(false);
+});
+
 test("a faulty store dies before or after the planned commit, and what it wrapped lives on", () => {
   const inner = new MemoryStore();
   const before = new FaultyStore(inner, (index) => (index === 1 ? "crash-before" : undefined));
