@@ -18,6 +18,7 @@ import { gatewayRoute } from "../../gateway/payments/routes.ts";
 import { Cable } from "./cable.ts";
 import type { ChainLab } from "./chain-lab.ts";
 import { BackupStore } from "./chain-node.ts";
+import { InFlight } from "./in-flight.ts";
 import { crypto } from "./node-pair.ts";
 
 /** Few blocks to an end; an HTLC that expires has room for it. */
@@ -88,8 +89,10 @@ export class Party {
       },
       store: this.store,
       signer: this.signer,
-      source: await this.lab.chain.source(),
-      wallet: await this.lab.chain.wallet(`${this.lab.title} ${this.name}`),
+      source: this.lab.inFlight.watch(await this.lab.chain.source()),
+      wallet: this.lab.inFlight.watch(
+        await this.lab.chain.wallet(`${this.lab.title} ${this.name}`),
+      ),
       payoutScript: p2wpkh(crypto, this.id),
       policy: paymentPolicy,
       nowMs: this.lab.nowMs,
@@ -137,6 +140,8 @@ export class PaymentLab {
   readonly gateway: Party;
   readonly alice: Party;
   readonly bob: Party;
+  /** What the chain's node was asked; it answers in its own time. */
+  readonly inFlight = new InFlight();
   nowMs = 0;
   private cables = new Map<string, Cable>();
 
@@ -218,7 +223,8 @@ export class PaymentLab {
   /** Until nothing moves. */
   async flow(): Promise<void> {
     for (let quiet = 0; quiet < 10; quiet++) {
-      if ((await this.step(50)) > 0) quiet = Math.min(quiet, 2);
+      const isAnswered = await this.inFlight.wait();
+      if ((await this.step(50)) > 0 || isAnswered) quiet = Math.min(quiet, 2);
     }
   }
 
