@@ -109,7 +109,7 @@ const CHANNEL_TYPES = ["zero_fee_commitments", "anchors", "static_remotekey"] as
 
 /** The node that lies, where a world has one: the one that cheats too, and as a gateway lies of the chain. */
 export const LIAR = 0;
-/** Lies at the other end of a node that forwards between the two. */
+/** Lies at the other end of a node that forwards between the two; they have no channel with each other. */
 const ACCOMPLICE = 2;
 const BETWEEN = 1;
 

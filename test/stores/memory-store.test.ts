@@ -95,6 +95,21 @@ test("what stands twice in one batch is found, however far apart, and while the 
   expect(set.hasAnyPacked(new Uint8Array(0))).toBe(false);
 });
 
+test("references that share a hash of 32 bits are different ones: of 300,000 some do", () => {
+  const count = 300_000;
+  const bytes = new Uint8Array(count * 24);
+  const words = new Uint32Array(bytes.buffer);
+  let word = 1;
+  for (let i = 0; i < words.length; i++) {
+    word = (Math.imul(word, 1_664_525) + 1_013_904_223) >>> 0;
+    words[i] = word ^ (word >>> 15);
+  }
+  const set = new ReferenceSet(7);
+  expect(set.hasAnyPacked(bytes)).toBe(false);
+  expect(set.addPacked(bytes)).toEqual([]);
+  expect(set.size).toBe(count);
+});
+
 test("a faulty store dies before or after the planned commit, and what it wrapped lives on", () => {
   const inner = new MemoryStore();
   const before = new FaultyStore(inner, (index) => (index === 1 ? "crash-before" : undefined));

@@ -4,6 +4,7 @@ import { watchedChannel } from "../../../core/channel/on-chain.ts";
 import { blockHeight } from "../../../core/primitives/brands.ts";
 import { outpointKey, parseTransaction } from "../../../core/transactions/transaction.ts";
 import type { Random } from "../../random.ts";
+import { LIAR } from "../options.ts";
 import type { World } from "../world.ts";
 
 const POLICY = {
@@ -11,7 +12,7 @@ const POLICY = {
   irrevocableDepth: 3,
 };
 /** The node that cheats, where a world has one. */
-export const CHEAT = 0;
+export const CHEAT = LIAR;
 
 export function keepOldState(world: World, random: Random): void {
   const cheat = world.node(CHEAT);

@@ -7,8 +7,6 @@ export const agreement: MakeChecker = (world, complain) => ({
       if (!id) continue;
       const a = world.node(opener).record(id);
       const b = world.node(acceptor).record(id);
-      // What two liars say to each other is their own business.
-      if (world.isLiar(opener) && world.isLiar(acceptor)) continue;
       if (a?.phase !== "normal" || b?.phase !== "normal") continue;
       const sum = a.base.toLocalMsat + a.base.toRemoteMsat;
       if (sum !== fundingSatoshis * 1000) complain(`a channel holds ${sum} msat`);

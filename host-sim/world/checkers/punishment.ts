@@ -15,10 +15,8 @@ export const punishment: MakeChecker = (world, complain) => ({
     for (const one of confirmed.values()) for (const key of one.spends) spenders.set(key, one);
     for (const { by, raw, isPunishable, channel } of world.book.oldStates) {
       const { opener, acceptor } = channel;
-      const other = opener + acceptor - by;
-      if (world.isLiar(other)) continue;
       // Who was told of blocks and not of the spend cannot punish it.
-      if (world.chainLiar?.deceived.has(other)) continue;
+      if (world.chainLiar?.deceived.has(opener + acceptor - by)) continue;
       const found = [...confirmed.values()].find((one) => equal(one.raw, raw));
       if (!found || !isPunishable) continue;
       const kept = keptFrom(world, by, found, spenders);
