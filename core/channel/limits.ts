@@ -1,4 +1,5 @@
 /** What a side may propose: reserves, fees, HTLC limits, dust exposure (BOLT 2 "Adding an HTLC", "Updating Fees"). */
+import { HOST_MAX_MESSAGE_BYTES } from "../messages/codec.ts";
 import { MAX_HTLCS } from "../messages/update.ts";
 import { type MilliSatoshi, milliSatoshi } from "../primitives/brands.ts";
 import type { ChannelTerms, Side } from "../transactions/channel-terms.ts";
@@ -10,8 +11,10 @@ import type { Htlc, State, Update } from "./record.ts";
 export const MAX_PENDING_UPDATES = 1024;
 /** All updates of one side on their way: what is proposed is bounded, each HTLC may be resolved beside. */
 export const MAX_UPDATES_UNDER_WAY = MAX_PENDING_UPDATES + MAX_HTLCS;
-/** Payments of pushes under way from one side hold at most this many times the smaller side's largest message. */
+/** Payments of pushes under way from one side hold at most so many times the smaller side's largest message … */
 const PENDING_PUSH_MESSAGES = 2;
+/** … and where both take the largest there is: two signatures each way are then shared by ten thousands of payments. */
+const PENDING_PUSH_MESSAGES_OF_HOSTS = 8;
 /** What commitment_signed has beside its HTLC signatures, and each of those, in bytes (docs/PROTOCOL.md). */
 const COMMITMENT_SIGNED_BYTES = 128;
 const HTLC_SIGNATURE_BYTES = 66;
@@ -26,7 +29,9 @@ export function signableHtlcs(maxMessageBytes: number): number {
 
 /** Bytes of payments that may be under way from one side: both store them until they are settled. */
 export function pushRoom({ localMaxMessageBytes, remoteMaxMessageBytes }: Negotiated): number {
-  return PENDING_PUSH_MESSAGES * Math.min(localMaxMessageBytes, remoteMaxMessageBytes);
+  const smaller = Math.min(localMaxMessageBytes, remoteMaxMessageBytes);
+  const areHosts = smaller >= HOST_MAX_MESSAGE_BYTES;
+  return smaller * (areHosts ? PENDING_PUSH_MESSAGES_OF_HOSTS : PENDING_PUSH_MESSAGES);
 }
 
 export function other(side: Side): Side {

@@ -26,8 +26,11 @@ export type Liveness =
   | { readonly type: "ping" }
   | { readonly type: "dead"; readonly reason: string };
 
+/** Packets that come at this distance are one talk: longer than the largest takes on a link that is worth having. */
+const SAME_TALK_MS = 15_000;
 const IGNORED: Opened = { type: "ignored" };
 const ALIVE: Liveness = { type: "alive" };
+const PING: Liveness = { type: "ping" };
 
 export class Established {
   /** What was said before, in each direction. */
@@ -39,7 +42,10 @@ export class Established {
   private heardMs: number;
   /** The peer has shown that it finished the handshake too. */
   private confirmed: boolean;
-  private pinged = false;
+  /** The last ping of those that nothing was heard after. */
+  private pingedMs: number | undefined;
+  /** Since then the peer talks, and we have said nothing to it. */
+  private listeningMs: number | undefined;
   /** Since then something of ours waits for an answer: nothing was heard after it. */
   private askedMs: number | undefined;
   /** The peer seems to have forgotten us: dead then, unless it is heard before. */
@@ -66,6 +72,7 @@ export class Established {
 
   /** The parts of the next packet's frame. */
   seal(plaintext: Uint8Array): readonly Uint8Array[] {
+    this.listeningMs = undefined;
     const header = packetHeader(this.numbering, this.sending.count);
     return [header, this.sending.sealPacket(plaintext)];
   }
@@ -82,9 +89,12 @@ export class Established {
     }
     const plaintext = this.receiving.openPacket(packet);
     if (plaintext === undefined) return IGNORED;
+    // What comes after a long silence is not the same talk.
+    if (nowMs - this.heardMs >= SAME_TALK_MS) this.listeningMs = undefined;
     this.heardMs = nowMs;
+    this.listeningMs ??= nowMs;
     this.confirmed = true;
-    this.pinged = false;
+    this.pingedMs = undefined;
     this.askedMs = undefined;
     this.doubtUntilMs = undefined;
     return { type: "packet", plaintext };
@@ -113,9 +123,19 @@ export class Established {
     if (silentMs >= timing.deadAfterMs) {
       return { type: "dead", reason: `nothing heard for ${silentMs} ms` };
     }
-    if (silentMs < timing.pingAfterMs || this.pinged) return ALIVE;
-    this.pinged = true;
-    return { type: "ping" };
+    if (this.hasListenedLong(timing)) return PING;
+    const waitedMs = Math.min(silentMs, nowMs - (this.pingedMs ?? -Infinity));
+    if (waitedMs < timing.pingAfterMs) return ALIVE;
+    this.pingedMs = nowMs;
+    return PING;
+  }
+
+  /**
+   * On a slow link the peer's messages may take longer than it waits for a word of ours, and nothing of ours is due
+   * before the last of them.
+   */
+  private hasListenedLong({ pingAfterMs }: SessionTiming): boolean {
+    return this.listeningMs !== undefined && this.heardMs - this.listeningMs >= pingAfterMs;
   }
 
   private worryFromMs({ pingAfterMs }: SessionTiming): number {

@@ -2,8 +2,8 @@
 import type { Socket } from "node:net";
 import type { Link } from "../../core/ports/link.ts";
 
-/** Bytes waiting for whoever does not read them: more are lost, as they would be on a wire. */
-export const MAX_WAITING_BYTES = 256 * 1024;
+/** Bytes waiting for whoever does not read them: more are lost, as they would be on a wire. Twice what a channel may have under way. */
+export const MAX_WAITING_BYTES = 1024 * 1024;
 
 export class SocketLink implements Link {
   readonly kind = "stream";

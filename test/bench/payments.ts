@@ -28,7 +28,7 @@ export const HTLC_BATCHES = [1, 10, 100] as const;
 export type HtlcBatch = (typeof HTLC_BATCHES)[number];
 
 /** Of a busy payer's pushes: what the peer's limit allows (core/channel/limits.ts). */
-const MAX_BYTES_UNDER_WAY = 2 * 65_535;
+const MAX_BYTES_UNDER_WAY = 8 * 65_535;
 /** Above dust in every channel type, so that the HTLC has outputs and signatures of its own. */
 export const HTLC_MSAT = milliSatoshi(1_000_000);
 /** A push has 2,700 payments at most. */

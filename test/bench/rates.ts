@@ -30,7 +30,7 @@ export interface Stores {
 }
 
 /** In one round of the busy payer's smallest batches. */
-const BUSY_PUSHES = 15;
+const BUSY_PUSHES = 60;
 
 export async function takeRates(
   crypto: Crypto,

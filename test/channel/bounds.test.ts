@@ -33,6 +33,21 @@ describe("what is under way (rule `bounded`)", () => {
     pair.expectPeace();
   });
 
+  test("eight of the largest messages may be under way between hosts, then the payer waits", async () => {
+    const { pair, id } = await open();
+    const more = () =>
+      commanded(pair.a, () =>
+        pair.a.node.command(id, { type: "push", payments: payment(1, 2700) }),
+      );
+    let taken = 0;
+    while (taken < 20 && more() === undefined) taken++;
+    expect(taken).toBe(8);
+    expect(more()).toBe("too many payments are under way: try again");
+    pair.cable.pump();
+    expect(pair.balances(id)[1]).toBe(8 * 2700);
+    pair.expectPeace();
+  });
+
   test("a thousand pushes may be under way, each gets its receipt", async () => {
     const { pair, id } = await open();
     for (let i = 0; i < MAX_PENDING_UPDATES; i++) expect(push(pair.a, id, 1)).toBeUndefined();
