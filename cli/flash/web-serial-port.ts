@@ -1,5 +1,6 @@
 /** A serial port of this machine in the shape of the Web Serial API, as far as esptool-js uses it (serialport). */
-import { SerialPort } from "serialport";
+import type { SerialPort } from "serialport";
+import { openSerialPort } from "../../gateway/links/serial-port.ts";
 
 interface OpenOptions {
   readonly baudRate: number;
@@ -36,10 +37,7 @@ export class WebSerialPort {
   }
 
   async open({ baudRate }: OpenOptions): Promise<void> {
-    const port = new SerialPort({ path: this.path, baudRate, autoOpen: false, hupcl: false });
-    await new Promise<void>((done, fail) => {
-      port.open((error) => (error ? fail(error) : done()));
-    });
+    const port = await openSerialPort({ path: this.path, baudRate, hupcl: false });
     this.port = port;
     this.readable = readableOf(port);
     this.writable = new WritableStream({

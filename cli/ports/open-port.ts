@@ -1,12 +1,12 @@
 /** Opens a serial port to listen and to write, alone, without resetting the board that is on it. */
-import { SerialPort } from "serialport";
+import type { SerialPort } from "serialport";
+import { openSerialPort } from "../../gateway/links/serial-port.ts";
 
 const BAUD = 115_200;
 
 /** Rejects with the system's words: ports/port-errors.ts explains them. */
 export async function openPort(path: string, baudRate = BAUD): Promise<SerialPort> {
-  const port = new SerialPort({ path, baudRate, autoOpen: false, hupcl: false });
-  await new Promise<void>((done, fail) => port.open((error) => (error ? fail(error) : done())));
+  const port = await openSerialPort({ path, baudRate, hupcl: false });
   port.on("error", () => {});
   return port;
 }

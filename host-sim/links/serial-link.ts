@@ -1,6 +1,7 @@
 /** A serial port as a link: what a board's UART or USB CDC is to its host (serialport); one that vanishes is opened again. */
-import { SerialPort } from "serialport";
+import type { SerialPort } from "serialport";
 import type { Link } from "../../core/ports/link.ts";
+import { openSerialPort } from "../../gateway/links/serial-port.ts";
 import { MAX_WAITING_BYTES } from "../../gateway/links/socket-link.ts";
 
 export const BAUD_RATE = 115_200;
@@ -73,12 +74,10 @@ export class SerialLink implements Link {
   }
 }
 
-function openPort(path: string, baudRate: number): Promise<SerialPort> {
-  return new Promise((resolve, reject) => {
-    const port = new SerialPort({ path, baudRate, autoOpen: false, lock: false });
-    port.open((error) => {
-      if (!error) resolve(port);
-      else reject(new Error(`cannot open the serial port ${path}: ${error.message}`));
-    });
-  });
+async function openPort(path: string, baudRate: number): Promise<SerialPort> {
+  try {
+    return await openSerialPort({ path, baudRate, lock: false });
+  } catch (cause) {
+    throw new Error(`cannot open the serial port ${path}: ${(cause as Error).message}`);
+  }
 }
