@@ -11,7 +11,7 @@ export class PortLink implements Link {
   constructor(private readonly port: SerialPort) {
     this.name = `serial:${port.path}`;
     port.on("data", (bytes: Buffer) => this.onBytes(bytes));
-    port.on("close", () => this.onClosed("the serial port closed"));
+    port.once("close", () => this.onClosed("the serial port closed"));
   }
 
   send(bytes: Uint8Array): void {

@@ -4,16 +4,16 @@ import { MAX_HTLCS } from "../messages/update.ts";
 import { type MilliSatoshi, milliSatoshi } from "../primitives/brands.ts";
 import type { ChannelTerms, Side } from "../transactions/channel-terms.ts";
 import { anchorsCost, commitmentFee, isTrimmed } from "../transactions/weights.ts";
-import type { ChannelPolicy, Negotiated } from "./context.ts";
+import type { ChannelPolicy } from "./context.ts";
 import type { Htlc, State, Update } from "./record.ts";
 
 /** Updates of one side that may be under way at once. */
 export const MAX_PENDING_UPDATES = 1024;
 /** All updates of one side on their way: what is proposed is bounded, each HTLC may be resolved beside. */
 export const MAX_UPDATES_UNDER_WAY = MAX_PENDING_UPDATES + MAX_HTLCS;
-/** Payments of pushes under way from one side hold at most so many times the smaller side's largest message … */
+/** Payments of pushes under way to a node hold at most so many times its largest message … */
 const PENDING_PUSH_MESSAGES = 2;
-/** … and where both take the largest there is: two signatures each way are then shared by ten thousands of payments. */
+/** … and to one that takes the largest there is: two signatures each way are then shared by twenty thousand payments. */
 const PENDING_PUSH_MESSAGES_OF_HOSTS = 8;
 /** What commitment_signed has beside its HTLC signatures, and each of those, in bytes (docs/PROTOCOL.md). */
 const COMMITMENT_SIGNED_BYTES = 128;
@@ -27,11 +27,13 @@ export function signableHtlcs(maxMessageBytes: number): number {
   return Math.floor((maxMessageBytes - COMMITMENT_SIGNED_BYTES) / HTLC_SIGNATURE_BYTES);
 }
 
-/** Bytes of payments that may be under way from one side: both store them until they are settled. */
-export function pushRoom({ localMaxMessageBytes, remoteMaxMessageBytes }: Negotiated): number {
-  const smaller = Math.min(localMaxMessageBytes, remoteMaxMessageBytes);
-  const areHosts = smaller >= HOST_MAX_MESSAGE_BYTES;
-  return smaller * (areHosts ? PENDING_PUSH_MESSAGES_OF_HOSTS : PENDING_PUSH_MESSAGES);
+/**
+ * Bytes of payments that may be under way from one side: both store them until they are settled. Who proposes minds what
+ * both take now; who receives goes by its own alone, for what was signed once is told again whatever the sender takes since.
+ */
+export function pushRoom(maxMessageBytes: number): number {
+  const isHosts = maxMessageBytes >= HOST_MAX_MESSAGE_BYTES;
+  return maxMessageBytes * (isHosts ? PENDING_PUSH_MESSAGES_OF_HOSTS : PENDING_PUSH_MESSAGES);
 }
 
 export function other(side: Side): Side {

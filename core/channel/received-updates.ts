@@ -94,7 +94,8 @@ function receivedPush(draft: Draft, message: MessageNamed<"update_push">): Updat
   demand(message.id === expected, "update_push.id", `must be ${expected}, is ${message.id}`);
   checkPayments(message.payments);
   const pending = [...record.pending.remoteAcked, ...record.pending.remoteSigned];
-  const room = pushRoom(context.negotiated) - pushBytes([...pending, ...session.remoteProposed]);
+  const underWay = pushBytes([...pending, ...session.remoteProposed]);
+  const room = pushRoom(context.negotiated.localMaxMessageBytes) - underWay;
   demand(message.payments.length <= room, "update_push.payments", "too many are under way");
   acknowledgeReceipts(draft, message.receiptsBelow);
   const { id, payments } = message;

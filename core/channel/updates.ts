@@ -106,8 +106,9 @@ function pendingRefusal(
   ];
   if (pending.length >= MAX_PENDING_UPDATES) return "too many updates are under way: try again";
   if (command.type !== "push") return undefined;
-  const { remoteMaxMessageBytes } = context.negotiated;
-  const room = pushRoom(context.negotiated) - pushBytes(pending);
+  const { localMaxMessageBytes, remoteMaxMessageBytes } = context.negotiated;
+  const smaller = Math.min(localMaxMessageBytes, remoteMaxMessageBytes);
+  const room = pushRoom(smaller) - pushBytes(pending);
   if (command.payments.length > room) return "too many payments are under way: try again";
   const overhead = 64; // type, channel id, id and CBOR heads (docs/PROTOCOL.md)
   if (command.payments.length + overhead > remoteMaxMessageBytes) {

@@ -26,8 +26,6 @@ export type Liveness =
   | { readonly type: "ping" }
   | { readonly type: "dead"; readonly reason: string };
 
-/** Packets that come at this distance are one talk: longer than the largest takes on a link that is worth having. */
-const SAME_TALK_MS = 15_000;
 const IGNORED: Opened = { type: "ignored" };
 const ALIVE: Liveness = { type: "alive" };
 const PING: Liveness = { type: "ping" };
@@ -44,7 +42,7 @@ export class Established {
   private confirmed: boolean;
   /** The last ping of those that nothing was heard after. */
   private pingedMs: number | undefined;
-  /** Since then the peer talks, and we have said nothing to it. */
+  /** The first packet that was heard since we last said anything. */
   private listeningMs: number | undefined;
   /** Since then something of ours waits for an answer: nothing was heard after it. */
   private askedMs: number | undefined;
@@ -89,8 +87,6 @@ export class Established {
     }
     const plaintext = this.receiving.openPacket(packet);
     if (plaintext === undefined) return IGNORED;
-    // What comes after a long silence is not the same talk.
-    if (nowMs - this.heardMs >= SAME_TALK_MS) this.listeningMs = undefined;
     this.heardMs = nowMs;
     this.listeningMs ??= nowMs;
     this.confirmed = true;
@@ -123,19 +119,20 @@ export class Established {
     if (silentMs >= timing.deadAfterMs) {
       return { type: "dead", reason: `nothing heard for ${silentMs} ms` };
     }
-    if (this.hasListenedLong(timing)) return PING;
-    const waitedMs = Math.min(silentMs, nowMs - (this.pingedMs ?? -Infinity));
-    if (waitedMs < timing.pingAfterMs) return ALIVE;
+    const waitedMs = Math.max(silentMs, this.listenedMs(nowMs, timing));
+    const sincePingMs = nowMs - (this.pingedMs ?? -Infinity);
+    if (Math.min(waitedMs, sincePingMs) < timing.pingAfterMs) return ALIVE;
     this.pingedMs = nowMs;
     return PING;
   }
 
   /**
-   * On a slow link the peer's messages may take longer than it waits for a word of ours, and nothing of ours is due
-   * before the last of them.
+   * How long the peer was heard and told nothing. On a slow link what it sends may take longer than it waits for a word
+   * of ours, and none is due before the last of it. Where links are quiet, an answer that is late is no such talk.
    */
-  private hasListenedLong({ pingAfterMs }: SessionTiming): boolean {
-    return this.listeningMs !== undefined && this.heardMs - this.listeningMs >= pingAfterMs;
+  private listenedMs(nowMs: number, { pingAfterMs }: SessionTiming): number {
+    const { quietMs, listeningMs } = this;
+    return listeningMs === undefined || quietMs > pingAfterMs ? 0 : nowMs - listeningMs;
   }
 
   private worryFromMs({ pingAfterMs }: SessionTiming): number {

@@ -1,6 +1,6 @@
 /** The static channel backup: for each channel what it takes to have its peer close it, and to claim what the peer's commitment pays us. */
 import { type BasepointsOf, decodeRecord, encodeRecord } from "../../core/channel/codec.ts";
-import { type ChannelRecord, isOpen } from "../../core/channel/record.ts";
+import { type ChannelRecord, isOpen, type Update } from "../../core/channel/record.ts";
 import { decodeCbor, encodeCbor } from "../../core/messages/cbor.ts";
 import { ProtocolViolation } from "../../core/primitives/errors.ts";
 import { BackupError } from "./backup-error.ts";
@@ -40,7 +40,10 @@ export function staticRecord(record: ChannelRecord): ChannelRecord {
 }
 
 function outdatedRecord(record: ChannelRecord): ChannelRecord {
-  const { base } = record;
+  const { base, pending } = record;
+  // Pushes have no output on the chain, and may be half a megabyte.
+  const withoutPushes = (updates: readonly Update[]) =>
+    updates.filter(({ type }) => type !== "push");
   return {
     ...record,
     phase: "outdated",
@@ -49,6 +52,12 @@ function outdatedRecord(record: ChannelRecord): ChannelRecord {
     // Known at its peer, or it would not be here: it is not forgotten while the funding has yet to be found.
     readySent: true,
     base: { ...base, htlcs: base.htlcs.map((htlc) => ({ ...htlc, onion: new Uint8Array(0) })) },
+    pending: {
+      localSigned: withoutPushes(pending.localSigned),
+      localAcked: withoutPushes(pending.localAcked),
+      remoteAcked: withoutPushes(pending.remoteAcked),
+      remoteSigned: withoutPushes(pending.remoteSigned),
+    },
     receiptsAwaited: [],
     receiptsOwed: [],
     mutualCloses: [],

@@ -2,8 +2,16 @@
 import type { Socket } from "node:net";
 import type { Link } from "../../core/ports/link.ts";
 
-/** Bytes waiting for whoever does not read them: more are lost, as they would be on a wire. Twice what a channel may have under way. */
-export const MAX_WAITING_BYTES = 1024 * 1024;
+/** Bytes waiting for whoever does not read them: more are lost, as they would be on a wire. A quarter more than a channel may have under way. */
+export const MAX_WAITING_BYTES = 640 * 1024;
+/** Beyond so many at all sockets of a listener, each keeps few: a thousand strangers who read nothing fill no memory. */
+const MAX_WAITING_TOGETHER = 64 * 1024 * 1024;
+const FEW_WAITING_BYTES = 64 * 1024;
+
+/** What waits at several sockets. */
+export interface WaitingTogether {
+  bytes: number;
+}
 
 export class SocketLink implements Link {
   readonly kind = "stream";
@@ -16,6 +24,7 @@ export class SocketLink implements Link {
   constructor(
     readonly name: string,
     private readonly socket: Socket,
+    private readonly together: WaitingTogether = { bytes: 0 },
   ) {
     socket.on("data", (bytes) => {
       this.onTap(bytes);
@@ -32,8 +41,13 @@ export class SocketLink implements Link {
   }
 
   send(bytes: Uint8Array): void {
-    if (this.socket.writableLength > MAX_WAITING_BYTES) return;
-    if (this.socket.writable) this.socket.write(bytes);
+    const { socket, together } = this;
+    const most = together.bytes > MAX_WAITING_TOGETHER ? FEW_WAITING_BYTES : MAX_WAITING_BYTES;
+    if (!socket.writable || socket.writableLength > most) return;
+    together.bytes += bytes.length;
+    socket.write(bytes, () => {
+      together.bytes -= bytes.length;
+    });
   }
 
   close(): void {

@@ -1,7 +1,7 @@
 /** Peers over TCP: those that call, in bounds, and those that are called, again and again while they are away. */
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import type { Link } from "../../core/ports/link.ts";
-import { SocketLink } from "./socket-link.ts";
+import { SocketLink, type WaitingTogether } from "./socket-link.ts";
 
 export interface TcpAddress {
   readonly host: string;
@@ -31,6 +31,7 @@ export async function listenTcp(options: TcpListenOptions): Promise<TcpListener>
 export class TcpListener {
   private readonly server: Server;
   private readonly sockets = new Map<Socket, string>();
+  private readonly together: WaitingTogether = { bytes: 0 };
 
   constructor(private readonly options: TcpListenOptions) {
     this.server = createServer((socket) => this.accept(socket));
@@ -72,7 +73,7 @@ export class TcpListener {
     this.sockets.set(socket, from);
     socket.once("close", () => this.sockets.delete(socket));
     try {
-      this.options.attach(linkOf(socket, `tcp:${from}:${socket.remotePort}`));
+      this.options.attach(linkOf(socket, `tcp:${from}:${socket.remotePort}`, this.together));
     } catch (cause) {
       socket.destroy();
       this.options.onProblem?.(`a peer was not let in: ${(cause as Error).message}`);
@@ -80,10 +81,10 @@ export class TcpListener {
   }
 }
 
-function linkOf(socket: Socket, name: string): SocketLink {
+function linkOf(socket: Socket, name: string, together?: WaitingTogether): SocketLink {
   socket.setNoDelay(true);
   socket.setKeepAlive(true, KEEP_ALIVE_MS);
-  return new SocketLink(name, socket);
+  return new SocketLink(name, socket, together);
 }
 
 /** One connection; the error names the address. */

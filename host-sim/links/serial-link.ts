@@ -52,7 +52,8 @@ export class SerialLink implements Link {
   private listen(port: SerialPort): void {
     port.on("data", (bytes: Buffer) => this.onBytes(bytes));
     port.on("error", () => {});
-    port.on("close", () => {
+    // A write that waited when the line hung up makes it close twice.
+    port.once("close", () => {
       if (this.isClosed) this.onClosed("the serial port closed");
       else this.reopenLater();
     });

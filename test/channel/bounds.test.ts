@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { MAX_PENDING_UPDATES } from "../../core/channel/limits.ts";
 import { packPayments } from "../../core/payments/push.ts";
 import { blockHeight, milliSatoshi } from "../../core/primitives/brands.ts";
-import { commanded, HASH, open, push } from "../support/commands.ts";
+import { commanded, HASH, open, push, pushes } from "../support/commands.ts";
 import { payment } from "../support/node-pair.ts";
 
 describe("what is under way (rule `bounded`)", () => {
@@ -45,6 +45,18 @@ describe("what is under way (rule `bounded`)", () => {
     expect(more()).toBe("too many payments are under way: try again");
     pair.cable.pump();
     expect(pair.balances(id)[1]).toBe(8 * 2700);
+    pair.expectPeace();
+  });
+
+  test("what was signed is taken when it is told again by a payer that takes smaller messages since", async () => {
+    const { pair, id } = await open();
+    pair.a.node.command(id, ...pushes(20, 1000));
+    await pair.restart(pair.a);
+    Object.assign(pair.a, { maxMessageBytes: 30_000 });
+    await pair.restart(pair.a);
+    pair.connect();
+    await pair.flow();
+    expect(pair.balances(id)[1]).toBe(20_000);
     pair.expectPeace();
   });
 

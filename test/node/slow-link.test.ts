@@ -9,7 +9,7 @@ const TICK_MS = 100;
 const BYTES_PER_TICK = 1_152;
 const LONG_MS = 300_000;
 
-test.each([1, 40, 1000, 2700])(
+test.each([1, 40, 1000, 2380, 2700])(
   "hosts with all that may be under way, %i payments a push, on a slow cable",
   async (count) => {
     const { pair, id } = await open();

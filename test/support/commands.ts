@@ -1,5 +1,6 @@
 /** Short ways to command a channel and to learn why it refused; and how a cheat goes around its own node. */
 import { expect } from "vitest";
+import type { Command } from "../../core/channel/inputs.ts";
 import type { Message } from "../../core/messages/message.ts";
 import {
   blockHeight,
@@ -22,6 +23,11 @@ export function push(side: TestNode, id: ChannelId, amountMsat: number): string 
   return commanded(side, () =>
     side.node.command(id, { type: "push", payments: payment(amountMsat) }),
   );
+}
+
+/** So many of so many payments each, to be given in one command: they share a signature. */
+export function pushes(count: number, payments: number): Extract<Command, { type: "push" }>[] {
+  return Array.from({ length: count }, () => ({ type: "push", payments: payment(1, payments) }));
 }
 
 export function add(side: TestNode, id: ChannelId, amountMsat: number): string | undefined {

@@ -12,16 +12,25 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { encodeRecord } from "../../../core/channel/codec.ts";
+import type { ChannelRecord } from "../../../core/channel/record.ts";
 import { nobleCrypto } from "../../../core/crypto/noble.ts";
+import { MAX_STORED_BYTES } from "../../../core/messages/storage.ts";
 import { channelId } from "../../../core/primitives/brands.ts";
 import { concat } from "../../../core/primitives/bytes.ts";
 import { contentOf, openBackup, sealBackup } from "../../../gateway/backup/backup-file.ts";
+import {
+  decodeChannels,
+  encodeChannel,
+  encodeChannels,
+} from "../../../gateway/backup/channel-backup.ts";
 import { ChannelKeeper } from "../../../gateway/backup/channel-keeper.ts";
 import { restoreGateway } from "../../../gateway/backup/restore.ts";
 import { CHUNK_BYTES, HEADER_BYTES } from "../../../gateway/backup/sealed-chunks.ts";
 import { takeSnapshot } from "../../../gateway/backup/snapshot.ts";
 import { NodeSecret } from "../../../gateway/secrets/node-secret.ts";
 import { openSqliteStore } from "../../../gateway/store/sqlite-store.ts";
+import { open, pushes } from "../../support/commands.ts";
 import { Pair } from "../../support/node-pair.ts";
 
 const crypto = nobleCrypto();
@@ -47,6 +56,19 @@ async function read(withKey = key): Promise<Uint8Array> {
     await backup.close();
   }
 }
+
+test("a channel with half a megabyte of payments under way has room in what a peer keeps", async () => {
+  const { pair, id } = await open();
+  pair.a.node.command(id, ...pushes(20, 1000)); // signed, and not answered
+  const record = pair.a.node.record(id) as ChannelRecord;
+  expect(encodeRecord(record).length).toBeGreaterThan(MAX_STORED_BYTES);
+  const entry = encodeChannel({ record });
+  expect(entry.length).toBeLessThan(2_000);
+  const { signer } = pair.a;
+  const bytes = encodeChannels([entry]);
+  const [again] = decodeChannels(bytes, (keyIndex) => signer.channel(keyIndex).basepoints);
+  expect(again?.record).toMatchObject({ phase: "outdated", channelId: id });
+});
 
 const failsWith = (code: string) => expect.objectContaining({ name: "BackupError", code });
 
