@@ -84,7 +84,8 @@ export class TestNode {
   }
 
   private check(disk: Store): CheckingStore {
-    return new CheckingStore(disk, (keyIndex) => this.channelSigner(keyIndex).basepoints);
+    const basepointsOf = (keyIndex: number) => this.channelSigner(keyIndex).basepoints;
+    return new CheckingStore(disk, basepointsOf, this.maxMessageBytes);
   }
 
   /** One for each key index: making one costs as much as a payment. */

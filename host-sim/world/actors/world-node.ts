@@ -3,6 +3,7 @@ import type { ChannelPolicy } from "../../../core/channel/context.ts";
 import type { ChannelEvent } from "../../../core/channel/effects.ts";
 import type { ChannelRecord } from "../../../core/channel/record.ts";
 import { SeedSigner } from "../../../core/keys/seed-signer.ts";
+import { HOST_MAX_MESSAGE_BYTES } from "../../../core/messages/codec.ts";
 import type { Message } from "../../../core/messages/message.ts";
 import type { Node } from "../../../core/node/node.ts";
 import type { Entropy } from "../../../core/ports/crypto.ts";
@@ -96,7 +97,11 @@ export abstract class WorldNode {
     this.signer = new SeedSigner(crypto, this.bytes("seed"));
     this.payoutScript = p2wpkh(crypto, this.signer.nodeId);
     this.memory = flashBytes ? new FlashMedium(flashBytes) : new FileMedium(seed);
-    this.checking = new CheckingStore(this.memory, (key) => this.channelSigner(key).basepoints);
+    this.checking = new CheckingStore(
+      this.memory,
+      (key) => this.channelSigner(key).basepoints,
+      HOST_MAX_MESSAGE_BYTES,
+    );
     this.power.cut();
   }
 
